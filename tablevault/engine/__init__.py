@@ -1,0 +1,1 @@
+"""Planning and bounded workers, without SQL and without files."""

@@ -1,0 +1,102 @@
+"""The error tree: every failure a user may meet, with its exit code and its advice.
+
+Failures are exceptions and carry `exit_code`; findings (differences, damage) are data and never
+raised; oddities are hints, reported as events.  Exit codes are public API:
+
+    TablevaultError            4  could not complete (root; not raised itself)
+    ├── UsageError             2  the command cannot be carried out as written
+    ├── CannotComplete         4  started or refused for a stated reason; nothing live was touched
+    │   ├── StatementFailed    4  the server answered a statement with an error
+    │   ├── LockNotGranted     4  a lock did not come within its time and was given up
+    │   ├── Unsupported        4  a table or value this version cannot bring back exactly
+    │   └── ProofFailed        4  the server's digest or count differs from the manifest
+    ├── ServerUnavailable      5  unreachable, refused, or lost
+    │   └── ConnectionLost     5  an established connection ended
+    ├── SnapshotUnusable       6  incomplete, damaged, or of an unknown version
+    ├── LockedByRun            7  another run works on the same thing
+    └── Interrupted          130  the person, or a signal, stopped the run
+
+Exit code 1 is left to Python itself, so that a crash never reads as a finding (3).
+Messages are lowercase, name the object, and end without a full stop; advice goes into `hint`.
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_FINDINGS = 3
+
+
+class TablevaultError(Exception):
+    """Root of the tree: `message` says what happened to which object, `hint` what to do."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(TablevaultError):
+    """The command cannot be carried out as written."""
+
+    exit_code = 2
+
+
+class CannotComplete(TablevaultError):
+    """The operation was refused, or ended before its goal; the live table is whole."""
+
+
+class StatementFailed(CannotComplete):
+    """The server answered a statement with an error packet.
+
+    `errno` is the server's error number; `transient` says that the same statement may
+    succeed when it is tried again (deadlock, lock wait timeout).
+    """
+
+    def __init__(
+        self, message: str, *, errno: int, transient: bool = False, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.errno = errno
+        self.transient = transient
+
+
+class LockNotGranted(CannotComplete):
+    """A lock did not come within its time; nothing is left queueing for it."""
+
+
+class Unsupported(CannotComplete):
+    """A table, column or option that this version cannot bring back exactly."""
+
+
+class ProofFailed(CannotComplete):
+    """What the server holds is not what the snapshot recorded."""
+
+
+class ServerUnavailable(TablevaultError):
+    """The server cannot be reached, or refused the connection."""
+
+    exit_code = 5
+
+
+class ConnectionLost(ServerUnavailable):
+    """An established connection ended while it was in use."""
+
+
+class SnapshotUnusable(TablevaultError):
+    """A snapshot that is incomplete, damaged, or of a version or feature unknown here."""
+
+    exit_code = 6
+
+
+class LockedByRun(TablevaultError):
+    """Another run works on the same vault, snapshot or table."""
+
+    exit_code = 7
+
+
+class Interrupted(TablevaultError):
+    """Stopped by the person or by a signal."""
+
+    exit_code = 130

@@ -1,0 +1,1 @@
+"""One operation a module, each with one story function."""
