@@ -102,7 +102,7 @@ class Waiting(Event):
 
     what: str
     seconds: float
-    blockers: tuple[str, ...] = ()  # "connection 42 (app@web1), idle in transaction 61 s: UPDATE ..."
+    blockers: tuple[str, ...] = ()  # "connection 42 (app@web1), 61 s: UPDATE ..."
 
 
 @dataclass(frozen=True, kw_only=True)

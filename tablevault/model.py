@@ -90,9 +90,7 @@ class Digest:
     total: int = 0
 
     def __add__(self, other: Digest) -> Digest:
-        return Digest(
-            self.rows + other.rows, self.hashed + other.hashed, self.total + other.total
-        )
+        return Digest(self.rows + other.rows, self.hashed + other.hashed, self.total + other.total)
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,8 @@ class ColumnSpec:
 
 _INT_WIDTHS = {"tinyint": 1, "smallint": 2, "mediumint": 4, "int": 4, "integer": 4, "bigint": 8}
 _GEOMETRIES = frozenset(
-    "geometry point linestring polygon multipoint multilinestring multipolygon "
-    "geometrycollection geomcollection".split()
+    {"geometry", "point", "linestring", "polygon", "multipoint", "multilinestring"}
+    | {"multipolygon", "geometrycollection", "geomcollection"}
 )
 _UTF8 = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
 _ZEROFILL_WIDTH = re.compile(r"\((\d+)(?:,(\d+))?\).*zerofill", re.IGNORECASE)
@@ -202,8 +202,6 @@ def _text(column: Column, kind: Kind, digest: DigestClass) -> ColumnSpec:
     if charset in _UTF8:
         return ColumnSpec(column.name, kind, Storage.TEXT, digest)
     if charset == "latin1":
-        return ColumnSpec(
-            column.name, kind, Storage.TABLE, digest, charset_table=LATIN1_TABLE
-        )
+        return ColumnSpec(column.name, kind, Storage.TABLE, digest, charset_table=LATIN1_TABLE)
     # any other charset is kept as its bytes: exact, and restored by the charset of the column
     return ColumnSpec(column.name, kind, Storage.BYTES, digest)

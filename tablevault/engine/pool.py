@@ -1,0 +1,185 @@
+"""Bounded workers around one coordinator: one context each for life, first error wins.
+
+The coordinator's thread hands out tasks, takes results and ticks; it never waits longer than one
+tick, so it cannot fall silent whatever the workers do.  There is one queue and no waiting of a
+worker for another worker: nothing here can hold and wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+from tablevault.errors import CannotComplete
+
+C = TypeVar("C")
+T = TypeVar("T")
+R = TypeVar("R")
+
+TICK_S = 0.5
+_STOP_GRACE_S = 5.0  # an interrupted worker ends at once; this bounds one that does not
+_ENDED = object()
+
+
+class Pool(Generic[C, T, R]):
+    """Run `work(context, task)` for every task, one thread a context.
+
+    `interrupt(context)` must make a blocked `work` of that context end at once, may be called
+    from the coordinator's thread, and must neither wait nor raise (it shuts a socket).
+    Tasks with a smaller `priority` run first; equal ones in the order in which they were added.
+    """
+
+    def __init__(
+        self,
+        contexts: Sequence[C],
+        work: Callable[[C, T], R],
+        *,
+        interrupt: Callable[[C], None],
+        tick_s: float = TICK_S,
+    ) -> None:
+        self._contexts = contexts
+        self._work = work
+        self._interrupt = interrupt
+        self._tick_s = tick_s
+        self._changed = threading.Condition()
+        self._tasks: list[tuple[float, int, T]] = []
+        self._serial = itertools.count()
+        self._results: queue.SimpleQueue[tuple[object, BaseException | None]] = queue.SimpleQueue()
+        self._open = 0  # tasks whose result the coordinator has not handled, and living feeders
+        self._stopping = False
+        self._threads: list[threading.Thread] = []
+        self._feeders: list[tuple[Iterable[T], Callable[[], None]]] = []
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the pool winds up; long work may look and end early."""
+        return self._stopping
+
+    @property
+    def backlog(self) -> int:
+        """Tasks that wait for a worker."""
+        return len(self._tasks)
+
+    def add(self, task: T, *, priority: float = 0.0) -> None:
+        """Queue a task; from the coordinator's thread, before or during `run`."""
+        with self._changed:
+            heapq.heappush(self._tasks, (priority, next(self._serial), task))
+            self._open += 1
+            self._changed.notify_all()
+
+    def feed(self, source: Iterable[T], interrupt: Callable[[], None]) -> None:
+        """Take tasks from `source` in a thread of its own, never far ahead of the workers.
+
+        `interrupt` ends a blocked `source`, under the same rules as the workers' one.
+        """
+        self._feeders.append((source, interrupt))
+        self._open += 1
+
+    def run(self, on_result: Callable[[R], None], on_tick: Callable[[], None]) -> None:
+        """Work until nothing is left; `on_result` may add tasks.
+
+        Raises the first error of a worker, a feeder, `on_result` or `on_tick`, after all workers
+        have been stopped.  What a stopped worker says afterwards is not heard.
+        """
+        self._start()
+        try:
+            next_tick = time.monotonic() + self._tick_s
+            while self._open:
+                wait_s = max(0.0, next_tick - time.monotonic())
+                with contextlib.suppress(queue.Empty):
+                    self._handle(*self._results.get(timeout=wait_s), on_result)
+                if time.monotonic() >= next_tick:
+                    on_tick()
+                    next_tick = time.monotonic() + self._tick_s
+        except BaseException:
+            self._stop(interrupt=True)
+            raise
+        self._stop(interrupt=False)
+
+    def _handle(
+        self, result: object, error: BaseException | None, on_result: Callable[[R], None]
+    ) -> None:
+        if error is not None:
+            raise error
+        if result is not _ENDED:
+            on_result(result)  # type: ignore[arg-type]
+        with self._changed:  # only now: `on_result` may have added what follows from the result
+            self._open -= 1
+
+    def _start(self) -> None:
+        for context in self._contexts:
+            self._spawn(self._worker, context)
+        for source, _ in self._feeders:
+            self._spawn(self._feeder, source)
+
+    def _spawn(self, body: Callable[..., None], argument: object) -> None:
+        thread = threading.Thread(target=body, args=(argument,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _worker(self, context: C) -> None:
+        while True:
+            with self._changed:
+                while not self._tasks and not self._stopping:
+                    self._changed.wait()
+                if self._stopping:
+                    return
+                _, _, task = heapq.heappop(self._tasks)
+                self._changed.notify_all()
+            try:
+                self._results.put((self._work(context, task), None))
+            except BaseException as error:
+                self._results.put((None, error))
+                return
+
+    def _feeder(self, source: Iterable[T]) -> None:
+        ahead = 2 * len(self._contexts)
+        try:
+            for task in source:
+                with self._changed:
+                    while len(self._tasks) >= ahead and not self._stopping:
+                        self._changed.wait()
+                    if self._stopping:
+                        return
+                self.add(task)
+            self._results.put((_ENDED, None))
+        except BaseException as error:
+            self._results.put((None, error))
+
+    def _stop(self, *, interrupt: bool) -> None:
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if interrupt:
+            for context in self._contexts:
+                self._interrupt(context)
+            for _, interrupt_source in self._feeders:
+                interrupt_source()
+        deadline = time.monotonic() + _STOP_GRACE_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def run_aside(
+    call: Callable[[], R],
+    *,
+    on_tick: Callable[[], None],
+    interrupt: Callable[[], None],
+    tick_s: float = TICK_S,
+) -> R:
+    """Run one blocking call in a thread while the coordinator ticks; return what it returns."""
+    results: list[R] = []
+    pool: Pool[None, Callable[[], R], R] = Pool(
+        [None], lambda _, task: task(), interrupt=lambda _: interrupt(), tick_s=tick_s
+    )
+    pool.add(call)
+    pool.run(results.append, on_tick)
+    if not results:
+        raise CannotComplete("an inner step ended without a result")
+    return results[0]
