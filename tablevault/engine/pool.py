@@ -7,7 +7,6 @@ worker for another worker: nothing here can hold and wait.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
 import queue
@@ -92,8 +91,12 @@ class Pool(Generic[C, T, R]):
             next_tick = time.monotonic() + self._tick_s
             while self._open:
                 wait_s = max(0.0, next_tick - time.monotonic())
-                with contextlib.suppress(queue.Empty):
-                    self._handle(*self._results.get(timeout=wait_s), on_result)
+                try:
+                    outcome = self._results.get(timeout=wait_s)
+                except queue.Empty:
+                    pass
+                else:
+                    self._handle(*outcome, on_result)
                 if time.monotonic() >= next_tick:
                     on_tick()
                     next_tick = time.monotonic() + self._tick_s

@@ -1,0 +1,90 @@
+"""What each operation may be told, and what it answers: values between the caller and the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tablevault.engine.plan import DEFAULT_CHUNK_BYTES
+from tablevault.model import Finding, TableName
+
+DEFAULT_THREADS = 2
+
+
+@dataclass(frozen=True)
+class SnapshotOptions:
+    """How to take a snapshot."""
+
+    patterns: tuple[str, ...] = ()  # "schema.table", globs; none: every base table
+    name: str | None = None
+    threads: int = DEFAULT_THREADS
+    chunk_bytes: int = DEFAULT_CHUNK_BYTES  # uncompressed wire bytes a chunk
+    compression_level: int = 3  # zstd
+    lock: str = "auto"  # auto | backup | ftwrl | tables | none
+    lock_wait_s: float = 30.0
+    ddl_wait_s: float = 20.0  # how long a DDL may wait for our metadata lock before we yield
+    where: str | None = None  # makes the snapshot partial
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """How to restore."""
+
+    patterns: tuple[str, ...] = ()  # tables of the snapshot; none: all of them
+    as_table: TableName | None = None  # restore one table under another name
+    into: str | None = None  # restore all tables into another schema
+    threads: int = DEFAULT_THREADS
+    indexes: str = "auto"  # auto | after | inline
+    log_bin: bool = True  # False: --no-binlog
+    swap: bool = False  # cut over at once when all is proven
+    lock_wait_s: float = 60.0  # how long the cut-over may try, a second at a time
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """One table of a finished operation."""
+
+    table: TableName
+    rows: int
+    size_bytes: int
+    seconds: float = 0.0
+    staging: TableName | None = None  # where the proven replacement stands, until the swap
+    kept: TableName | None = None  # where the table that was live stands, after the swap
+
+
+@dataclass(frozen=True)
+class RestoreResult:
+    """How a restore ended: `status` is "proven" (complete beside the live table) or "swapped"."""
+
+    run: str
+    snapshot: str
+    status: str
+    tables: tuple[TableResult, ...]
+    seconds: float
+    hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SwapResult:
+    """What `swap`, `rollback` or `cleanup` did: `status` is "swapped", "rolled back", "cleaned"."""
+
+    run: str
+    status: str
+    tables: tuple[TableResult, ...]
+    seconds: float
+    dropped: tuple[TableName, ...] = ()
+    hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What a verification saw; damage is in `findings`, never raised."""
+
+    run: str
+    snapshot: str
+    depth: str
+    chunks: int
+    chunks_checked: int
+    rows_checked: int
+    bytes_checked: int
+    seconds: float
+    findings: tuple[Finding, ...] = field(default=())
