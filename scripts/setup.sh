@@ -1,0 +1,134 @@
+#!/bin/bash
+# Install what tablevault needs to run here, and say what is done.
+#
+#   scripts/setup.sh venv EXTRA   a virtual environment in $VENV (.venv) with the `tablevault`
+#                                 command and the extra's packages (demo | dev); the row codec
+#                                 is compiled, and compiled again when its source changed
+#   scripts/setup.sh server       MariaDB's server and client programs
+#
+# What is already there is used as it is, and nothing is asked. Without root rights and without
+# sudo, one line says what to install. Environment: PYTHON (python3), VENV (.venv).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-python3}
+VENV=${VENV:-.venv}
+# Debian keeps server programs where an ordinary account does not look.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+say() { printf '%s\n' "setup: $*"; }
+die() { printf '%s\n' "setup: $*" >&2; exit 1; }
+
+# ---------------------------------------------------------------- packages of the system
+
+apt_install() {  # WHY PACKAGE...
+  local why=$1; shift
+  command -v apt-get >/dev/null || die "$why: install the equivalent of Debian's packages: $*"
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "$why: as root, run: apt-get install $*"
+    as_root=(sudo)
+  fi
+  say "$why: installing Debian's packages $* (apt-get install${as_root[*]:+, with sudo})"
+  # --no-remove: a server of another make that is installed here is the user's, and stays.
+  local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
+    apt-get install -y -qq --no-remove --no-install-recommends "$@")
+  local log; log=$(mktemp)
+  if ! "${install[@]}" </dev/null >"$log" 2>&1; then
+    # A machine that has never looked has no package lists, or old ones.
+    "${as_root[@]}" apt-get update -qq </dev/null >>"$log" 2>&1 || true
+    "${install[@]}" </dev/null >"$log" 2>&1 ||
+      { tail -n 15 "$log" >&2; rm -f "$log"; die "$why: apt-get could not install $*"; }
+  fi
+  rm -f "$log"
+}
+
+need_python() {
+  command -v "$PYTHON" >/dev/null ||
+    if [ "$PYTHON" = python3 ]; then apt_install "no python3 on this machine" python3
+    else die "no $PYTHON on this machine: choose another with PYTHON=..."; fi
+  "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die \
+    "$("$PYTHON" --version 2>&1) is too old: tablevault needs Python 3.11 or newer (choose one with PYTHON=...)"
+}
+
+from_debian() {  # whether $PYTHON is the distribution's own, which packages complete
+  case $("$PYTHON" -c 'import sys; print(sys.base_prefix)') in /usr) return 0 ;; esac
+  return 1
+}
+
+need_venv_module() {
+  "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null && return
+  from_debian || die "$PYTHON has no venv module: choose another Python with PYTHON=..."
+  apt_install "$PYTHON has no venv module" "$(debian_name)-venv"
+}
+
+need_compiler() {
+  command -v cc >/dev/null || apt_install "no C compiler for the row codec" gcc libc6-dev
+  "$PYTHON" - <<'PY' && return
+import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))
+PY
+  from_debian || die "$PYTHON has no C headers (Python.h): choose another Python with PYTHON=..."
+  apt_install "no Python headers for the row codec" "$(debian_name)-dev"
+}
+
+debian_name() { "$PYTHON" -c 'import sys; print("python%d.%d" % sys.version_info[:2])'; }
+
+need_server() {
+  local missing=()
+  if ! command -v mariadbd >/dev/null || ! command -v mariadb-install-db >/dev/null; then
+    missing+=(mariadb-server-core)
+  fi
+  command -v mariadb >/dev/null || missing+=(mariadb-client-core)
+  [ ${#missing[@]} -eq 0 ] && return
+  # The -core packages hold the programs alone: no service, no account, no data directory.
+  apt_install "no MariaDB server programs" "${missing[@]}"
+  command -v mariadbd >/dev/null || die "mariadbd is still not found after installing ${missing[*]}"
+}
+
+# ---------------------------------------------------------------- the virtual environment
+
+digest() { cat "$@" 2>/dev/null | sha256sum | cut -d' ' -f1; }
+
+need_environment() {  # EXTRA
+  local extra=$1 wanted; wanted=$(digest pyproject.toml setup.py)-$PYTHON
+  # `dev` holds everything that `demo` does.
+  if [ -x "$VENV/bin/tablevault" ] && { grep -qxF "$wanted" "$VENV/.extra-$extra" ||
+      grep -qxF "$wanted" "$VENV/.extra-dev"; } 2>/dev/null; then
+    return
+  fi
+  need_venv_module
+  need_compiler
+  [ -x "$VENV/bin/python" ] && "$VENV/bin/python" -c 'import pip' 2>/dev/null || {
+    say "creating the virtual environment $VENV with $("$PYTHON" --version 2>&1)"
+    "$PYTHON" -m venv --clear "$VENV"
+  }
+  say "installing tablevault[$extra] into $VENV (compiles the row codec; a minute the first time)"
+  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+    --editable ".[$extra]" </dev/null || die "pip could not install tablevault[$extra]; its reason is above"
+  echo "$wanted" >"$VENV/.extra-$extra"
+  codec_digest >"$VENV/.codec"
+}
+
+codec_digest() { digest setup.py tablevault/rows/*.pyx tablevault/rows/*.pxd; }
+
+need_codec() {  # rebuilt in place when its source changed since it was built
+  local wanted built=(tablevault/rows/rowcodec*.so); wanted=$(codec_digest)
+  [ -e "${built[0]}" ] && [ "$(cat "$VENV/.codec" 2>/dev/null)" = "$wanted" ] && return
+  need_compiler
+  say "compiling the row codec"
+  local log; log=$(mktemp)
+  if "$VENV/bin/python" -c 'import Cython, setuptools' 2>/dev/null; then
+    "$VENV/bin/python" setup.py -q build_ext --inplace </dev/null >"$log" 2>&1
+  else
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+      --no-deps --editable . </dev/null >"$log" 2>&1
+  fi || { tail -n 40 "$log" >&2; rm -f "$log"; die "the row codec did not compile"; }
+  rm -f "$log"
+  echo "$wanted" >"$VENV/.codec"
+}
+
+case "${1:-} ${2:-}" in
+  "venv demo" | "venv dev") need_python; need_environment "$2"; need_codec ;;
+  "server ") need_server ;;
+  *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"; exit 2 ;;
+esac

@@ -1,0 +1,137 @@
+"""Fixtures: real servers, fresh schemas, empty vaults.
+
+A server that is missing is a failure, never a skip.  `--servers` names the servers to test on
+(`mariadb`, the default, is a private one that is started here); tests that need another one than
+those named are deselected, and pytest says how many.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tablevault.demo.server import PrivateServer
+from tablevault.errors import TablevaultError
+from tests.servers import Server, ServerMissing, provisioned, stop_provisioned
+
+KINDS = ("mariadb", "mysql", "mariadb-new")
+_FIXTURES = {"mariadb": "mariadb", "mysql": "mysql", "mariadb_new": "mariadb-new"}
+_numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--servers",
+        default="mariadb",
+        metavar="KIND,...",
+        help="servers to test on: mariadb (default), mysql, mariadb-new",
+    )
+
+
+def _asked(config: pytest.Config) -> list[str]:
+    kinds = [kind for kind in config.getoption("--servers").split(",") if kind]
+    for kind in kinds:
+        if kind not in KINDS:
+            raise pytest.UsageError(f"--servers: unknown kind {kind!r}, not one of {KINDS}")
+    return kinds
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `server` runs once on each server asked for."""
+    if "server" in metafunc.fixturenames:
+        metafunc.parametrize("server", _asked(metafunc.config), indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that need a server; leave out those that need one not asked for."""
+    asked = set(_asked(config))
+    kept, left_out = [], []
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        needed = {kind for fixture, kind in _FIXTURES.items() if fixture in names}
+        if "database" in names and not needed and "server" not in names:
+            needed = {"mariadb"}
+        if needed or "server" in names:
+            item.add_marker(pytest.mark.server)
+        if item.get_closest_marker("mysql"):
+            needed.add("mysql")
+        (kept if needed <= asked else left_out).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
+
+
+@pytest.fixture(scope="session")
+def private_server() -> Iterator[PrivateServer]:
+    """The private server behind `mariadb`; a test that stops or restarts one starts its own."""
+    try:
+        with PrivateServer() as server:
+            yield server
+    except TablevaultError as error:
+        pytest.fail(f"no MariaDB server to test on: {error} ({error.hint})", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def mariadb(private_server: PrivateServer) -> Server:
+    """A private MariaDB, as the machine's packages have it."""
+    return Server(
+        kind="mariadb",
+        host=private_server.host,
+        port=private_server.port,
+        user=private_server.user,
+        password=private_server.password,
+        socket=private_server.socket,
+        root_password=private_server.password,
+    )
+
+
+def _provisioned(kind: str) -> Iterator[Server]:
+    try:
+        server = provisioned(kind)
+    except ServerMissing as error:
+        pytest.fail(str(error), pytrace=False)
+    yield server
+    stop_provisioned(kind)
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[Server]:
+    """A real MySQL; only with `--servers mysql`."""
+    yield from _provisioned("mysql")
+
+
+@pytest.fixture(scope="session")
+def mariadb_new() -> Iterator[Server]:
+    """A newer MariaDB; only with `--servers mariadb-new`."""
+    yield from _provisioned("mariadb-new")
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each server asked for with `--servers`, one after the other."""
+    found: Server = request.getfixturevalue(request.param.replace("-", "_"))
+    return found
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh schema on the server the test uses (`mariadb` unless it names another)."""
+    names = request.fixturenames
+    fixture = next((name for name in ("server", *_FIXTURES) if name in names), "mariadb")
+    on: Server = request.getfixturevalue(fixture)
+    name = f"tv_test_{next(_numbers)}"
+    on.sql(
+        f"DROP DATABASE IF EXISTS `{name}`; CREATE DATABASE `{name}` CHARACTER SET utf8mb4;"
+    )
+    yield name
+    on.sql(f"DROP DATABASE IF EXISTS `{name}`;")
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Path:
+    """Where a vault may be made: it does not exist yet."""
+    return tmp_path / "vault"
