@@ -1,0 +1,76 @@
+"""What every operation's run has in common: a first and a last event, and sampled progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from tablevault.engine.meter import Meter
+from tablevault.errors import Interrupted, TablevaultError
+from tablevault.events import Progress, Reporter, RunBegan, RunEnded, TableProgress
+
+
+@contextmanager
+def reported(
+    reporter: Reporter, operation: str, *, snapshot: str | None = None, tables: Sequence[str] = ()
+) -> Iterator[None]:
+    """Emit the run's first event, and its last one however the run ends.
+
+    An interruption leaves as Interrupted; every other exception leaves as it is.
+    """
+    reporter.emit(RunBegan(operation=operation, snapshot=snapshot, tables=tuple(tables)))
+    try:
+        yield
+    except KeyboardInterrupt:
+        message = f"{operation} interrupted"
+        reporter.emit(RunEnded(status="interrupted", seconds=reporter.seconds, message=message))
+        raise Interrupted(message) from None
+    except TablevaultError as error:
+        reporter.emit(
+            RunEnded(
+                status="failed", seconds=reporter.seconds, message=error.message, hint=error.hint
+            )
+        )
+        raise
+    except BaseException as error:
+        reporter.emit(RunEnded(status="failed", seconds=reporter.seconds, message=repr(error)))
+        raise
+
+
+class ProgressSampler:
+    """Turns counters into `Progress` events.
+
+    Work is counted in cost units, so that phases of unlike kind (rows to load, indexes to build)
+    add up to one percentage; a unit is what a byte of rows costs.
+    """
+
+    def __init__(self, reporter: Reporter, cost_total: float = 0.0) -> None:
+        self._reporter = reporter
+        self.cost_total = cost_total
+        self._cost = Meter()
+        self._bytes = Meter()
+
+    def show(
+        self, tables: Sequence[TableProgress], *, bytes_total: int, cost_done: float | None = None
+    ) -> None:
+        """Emit one sample; `cost_done` defaults to the bytes done."""
+        now_s = time.monotonic()
+        bytes_done = sum(table.bytes_done for table in tables)
+        done = bytes_done if cost_done is None else cost_done
+        total = self.cost_total or bytes_total
+        self._cost.sample(now_s, done)
+        self._bytes.sample(now_s, bytes_done)
+        self._reporter.emit(
+            Progress(
+                # what is sampled is never the end: the last event of the run alone says 100
+                percent=min(99.9, 100.0 * done / total) if total else None,
+                rows_done=sum(table.rows_done for table in tables),
+                rows_total=sum(table.rows_total for table in tables),
+                bytes_done=bytes_done,
+                bytes_total=bytes_total,
+                rate_bytes_s=self._bytes.rate_s,
+                remaining_s=self._cost.remaining_s(total) if total else None,
+                tables=tuple(tables),
+            )
+        )
