@@ -1,0 +1,154 @@
+"""Keys as SQL: literals of key values, half-open ranges, order, and which keys are usable.
+
+`(a, b) >= (x, y)` makes both servers scan the whole index, even under FORCE INDEX; nested
+`a > x OR (a = x AND b >= y)` is a range on both, of exactly the rows in it.  A literal in another
+charset or collation than its column's is a full scan as well, so each literal says its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tablevault.model import Column, Key, KeyColumn, KeyRange, KeyValue
+from tablevault.rows.kinds import LATIN1_TABLE, ColumnSpec, Kind, spec_of
+
+_NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?")
+_TEMPORAL = re.compile(rb"-?[0-9][0-9:. -]*")
+_FLOATING = re.compile(rb"-?[0-9.]+(?:e[-+]?[0-9]+)?", re.IGNORECASE)
+_COLLATION = re.compile(r"[A-Za-z0-9_]+")
+_MEMBER = re.compile(r"'((?:[^']|'')*)'")
+
+_NUMBERS = frozenset({Kind.INT, Kind.UINT, Kind.DECIMAL, Kind.DECIMAL_TEXT, Kind.YEAR})
+_TEMPORALS = frozenset({Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP, Kind.TIME})
+_FLOATS = frozenset({Kind.FLOAT, Kind.DOUBLE})
+_ORDERED = _NUMBERS | _TEMPORALS | {Kind.BIT, Kind.TEXT, Kind.BINARY}
+_MEMBER_CODECS = {"utf8mb4": "utf-8", "utf8mb3": "utf-8", "utf8": "utf-8", "ascii": "ascii"}
+
+
+def quote_name(name: str) -> str:
+    """An identifier in backticks."""
+    return f"`{name.replace('`', '``')}`"
+
+
+def usable_in_key(column: Column) -> bool:
+    """Whether ranges over this column are exact, and ranges for the optimizer too.
+
+    Not so: FLOAT and DOUBLE (no exact literal), SET (ordered by its bits, and neither server
+    makes a range of that), TEXT and BLOB (indexed by prefix only), columns that may be NULL.
+    """
+    if column.nullable or column.generated:
+        return False
+    kind = spec_of(column).kind
+    return kind in _ORDERED or (kind is Kind.ENUM and bool(_members(column)))
+
+
+def order_by(key: Key) -> str:
+    """The key's columns in its own order."""
+    return ", ".join(_ordered(part) for part in key.columns)
+
+
+def value_literal(spec: ColumnSpec, column: Column, raw: bytes) -> str:
+    """The wire text of a value as a literal of the column's own type, charset and collation.
+
+    Raises ValueError for bytes that the server would not have sent for such a column.
+    """
+    kind = spec.kind
+    if kind in _NUMBERS:
+        return _checked(_NUMBER, raw, column)
+    if kind in _TEMPORALS:
+        return f"'{_checked(_TEMPORAL, raw, column)}'"
+    if kind in _FLOATS:
+        return _checked(_FLOATING, raw, column)
+    if kind is Kind.BIT:
+        return str(int.from_bytes(raw))
+    if kind is Kind.JSON:
+        return f"_utf8mb4 X'{raw.hex()}'"
+    charset, collation = column.charset, column.collation
+    if not charset or charset == "binary" or not collation:
+        return f"X'{raw.hex()}'"
+    if not _COLLATION.fullmatch(charset) or not _COLLATION.fullmatch(collation):
+        raise ValueError(f"column {column.name}: charset {charset!r}, collation {collation!r}")
+    return f"_{charset} X'{raw.hex()}' COLLATE {collation}"
+
+
+def range_predicate(key: Key, columns: Sequence[Column], range: KeyRange) -> str:
+    """`lo <= key < hi` in key order, expanded; empty for the range open at both ends."""
+    by_name = {column.name: column for column in columns}
+    parts = []
+    if range.lo is not None:
+        parts.append(_beyond(key, by_name, range.lo, upper=False, inclusive=True))
+    if range.hi is not None:
+        parts.append(_beyond(key, by_name, range.hi, upper=True, inclusive=False))
+    return " AND ".join(parts)
+
+
+def after_predicate(key: Key, columns: Sequence[Column], value: KeyValue) -> str:
+    """`key > value` in key order, expanded."""
+    by_name = {column.name: column for column in columns}
+    return _beyond(key, by_name, value, upper=False, inclusive=False)
+
+
+def _beyond(
+    key: Key, columns: dict[str, Column], value: KeyValue, *, upper: bool, inclusive: bool
+) -> str:
+    """The key is after (`upper`: before) `value`, or at it when `inclusive`."""
+    if len(value) != len(key.columns):
+        raise ValueError(f"key `{key.name}` has {len(key.columns)} columns, not {len(value)}")
+    text = ""
+    for part, raw in reversed(list(zip(key.columns, value, strict=True))):
+        column = columns[part.name]
+        name, literal = quote_name(part.name), value_literal(spec_of(column), column, raw)
+        less = upper != part.descending
+        strictly = _strictly(name, column, raw, literal, less=less)
+        if text:
+            text = f"({strictly} OR ({name} = {literal} AND {text}))"
+        elif not inclusive:
+            text = strictly
+        elif column.data_type.lower() == "enum":
+            text = f"({strictly} OR {name} = {literal})"
+        else:
+            text = f"{name} {'<=' if less else '>='} {literal}"
+    return text
+
+
+def _strictly(name: str, column: Column, raw: bytes, literal: str, *, less: bool) -> str:
+    if column.data_type.lower() != "enum":
+        return f"{name} {'<' if less else '>'} {literal}"
+    # Index order of an ENUM is that of its ordinals, and neither server makes a range of
+    # `e > 3`; a list of the members on that side is one.
+    members = [b"", *_members(column)]  # '' is ordinal 0, the error value
+    at = members.index(raw)
+    side = members[:at] if less else members[at + 1 :]
+    if not side:
+        return "FALSE"
+    spec = spec_of(column)
+    return f"{name} IN ({', '.join(value_literal(spec, column, member) for member in side)})"
+
+
+def _members(column: Column) -> tuple[bytes, ...]:
+    """An ENUM's members as wire text, in order; empty when they cannot be told for sure."""
+    texts = [found.replace("''", "'") for found in _MEMBER.findall(column.column_type)]
+    charset = (column.charset or "").lower()
+    try:
+        if charset == "latin1":
+            codes = {code: index for index, code in enumerate(LATIN1_TABLE)}
+            members = tuple(bytes(codes[ord(char)] for char in text) for text in texts)
+        else:
+            members = tuple(text.encode(_MEMBER_CODECS[charset]) for text in texts)
+    except (KeyError, UnicodeEncodeError):
+        return ()
+    # a member '' cannot be told from the error value; a '?' may stand for what
+    # information_schema cannot say; and a list too long is no cheap range any more
+    unsure = b"" in members or any(b"?" in member for member in members) or len(members) > 500
+    return () if unsure else members
+
+
+def _ordered(part: KeyColumn) -> str:
+    return f"{quote_name(part.name)} DESC" if part.descending else quote_name(part.name)
+
+
+def _checked(pattern: re.Pattern[bytes], raw: bytes, column: Column) -> str:
+    if not pattern.fullmatch(raw):
+        raise ValueError(f"column {column.name}: not a value of {column.column_type}: {raw!r}")
+    return raw.decode("ascii")
