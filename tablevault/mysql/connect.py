@@ -81,6 +81,10 @@ class Connection:
                 result = eof or {}
             return self._executed(result)
 
+    def send_query(self, sql: str | bytes) -> dict[str, Any]:
+        """Send a statement and read no further than its column header; inside `doing` only."""
+        return self.driver.cmd_query(_prefixed(sql))
+
     def load(
         self,
         sql: str | bytes,

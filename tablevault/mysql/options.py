@@ -107,15 +107,13 @@ def _build(values: Mapping[str, str | int]) -> ConnectOptions:
 
 
 def _locate(values: dict[str, str | int], environ: Mapping[str, str]) -> dict[str, str | int]:
-    """`localhost`, or no host at all, means the local socket, where there is one."""
+    """`localhost`, or no host at all, and no port means the local socket, where there is one."""
     local = values.get("host", "localhost") == "localhost"
     if local and "socket" not in values and "port" not in values:
         candidates = (environ.get("MYSQL_UNIX_PORT", ""), *_SOCKETS)
         found = next((path for path in candidates if path and os.path.exists(path)), None)
         if found is not None and values.get("ssl_mode", "preferred") in ("preferred", "disabled"):
             values["socket"] = found
-    if local:
-        values["host"] = "127.0.0.1" if "ssl_mode" not in values else "localhost"
     return values
 
 

@@ -15,7 +15,7 @@ import contextlib
 import functools
 import socket
 import ssl
-import warnings
+import struct
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -64,6 +64,12 @@ def wire_errors() -> tuple[type[Exception], ...]:
     from mysql.connector.errors import Error
 
     return (Error, OSError)
+
+
+def _connect_errors() -> tuple[type[Exception], ...]:
+    """What a failed connect raises: also what the driver trips over when it meets no handshake."""
+    tripped = (NotImplementedError, ValueError, IndexError, struct.error)
+    return (*wire_errors(), ServerUnavailable, *tripped)
 
 
 @functools.cache
@@ -134,7 +140,7 @@ def _driver_class() -> type[Any]:
         def _raise_pending(self, error: Exception) -> None:
             """The server hung up on us: what it said before is the cause, if it said anything."""
             packet: bytes | bytearray = b""
-            with contextlib.suppressdriver_errors:
+            with contextlib.suppress(*driver_errors):
                 packet = self._socket.recv(PENDING_ERROR_WAIT_S)
             shut(self)
             if len(packet) > 4 and packet[4] == 0xFF:
@@ -157,10 +163,8 @@ def open_driver(options: ConnectOptions, *, local_infile: bool = False) -> Drive
             hint="give --host, or leave --ssl-mode out",
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecations of TLS versions are doctor's business
-            driver.connect(**_arguments(options, local_infile))
-    except (*wire_errors(), ServerUnavailable, NotImplementedError, ValueError) as error:
+        driver.connect(**_arguments(options, local_infile))
+    except _connect_errors() as error:
         shut(driver)
         raise failures.connect_error(error, options.target, options.user) from None
     _check_tls(driver, options)

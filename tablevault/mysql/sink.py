@@ -1,0 +1,172 @@
+"""Rows into the server: one bounded transaction a call, committed only when it is whole.
+
+`load_rows` streams LOAD DATA LOCAL text from memory; `insert_rows` is the slow way for servers on
+which that is impossible.  Both hold the same promise: what is committed is the number of rows that
+was expected, without one warning; anything else leaves no row behind.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+
+from tablevault.errors import CannotComplete, ProofFailed, TablevaultError
+from tablevault.mysql import server
+from tablevault.mysql.connect import Connection, Executed
+from tablevault.mysql.wire import Block
+
+_SHOWN_WARNINGS = 5
+_STATEMENT_SLACK = 4096  # the prefix, names of 64 columns, the protocol's own bytes
+_INSERT_BYTES = 1 << 20
+_NUMBER = re.compile(r"\d+")
+
+
+def new_token() -> str:
+    """A file name for LOAD DATA LOCAL that names no file and is good for one statement."""
+    return f"tablevault-{secrets.token_hex(16)}"
+
+
+def load_rows(
+    conn: Connection,
+    statement: str | bytes,
+    token: str,
+    blocks: Iterable[Block],
+    expected_rows: int,
+    on_bytes: Callable[[int], None] | None = None,
+    *,
+    before_commit: Callable[[], None] | None = None,
+) -> None:
+    """Load `blocks` by `statement`, whose file name is `token`, in one transaction.
+
+    Raises ProofFailed when the server counts other rows than `expected_rows`, or skipped, deleted
+    or warned of any; StatementFailed when it refuses; whatever `blocks` or `before_commit` raise.
+    In each case no row is left; after a failure of `blocks` the connection is closed.
+    `on_bytes` is told of each packet sent, in this thread.
+    """
+    with _Transaction(conn) as transaction:
+        done = conn.load(statement, token, blocks, on_bytes)
+        records, deleted, skipped, warned = load_counts(done)
+        _demand_no_warnings(conn, max(warned, done.warnings))
+        if (records, deleted, skipped) != (expected_rows, 0, 0):
+            raise ProofFailed(
+                f"{conn.statement}: {expected_rows} rows were sent, the server read {records}, "
+                f"deleted {deleted} and skipped {skipped}"
+            )
+        _demand_rows(conn, done.affected, expected_rows)
+        if before_commit is not None:
+            before_commit()
+        transaction.commit()
+
+
+def insert_rows(
+    conn: Connection,
+    prefix: str,
+    rows: Iterable[str | bytes],
+    expected_rows: int,
+    on_bytes: Callable[[int], None] | None = None,
+    *,
+    before_commit: Callable[[], None] | None = None,
+) -> None:
+    """Insert `rows`, each a rendered `(value, ...)`, in one transaction of several statements.
+
+    `prefix` is `INSERT INTO t (columns) VALUES `.  Statements stay within the server's
+    max_allowed_packet; see `require_insertable` for rows that cannot.  Raises as `load_rows`.
+    """
+    limit = min(_INSERT_BYTES, server.max_allowed_packet(conn) - _STATEMENT_SLACK)
+    inserted = 0
+    with _Transaction(conn) as transaction:
+        for statement in _statements(prefix, rows, limit):
+            done = conn.execute(statement)
+            _demand_no_warnings(conn, done.warnings)
+            inserted += done.affected
+            if on_bytes is not None:
+                on_bytes(len(statement))
+        _demand_rows(conn, inserted, expected_rows)
+        if before_commit is not None:
+            before_commit()
+        transaction.commit()
+
+
+def require_insertable(conn: Connection, largest_row: int) -> None:
+    """Raises CannotComplete when a row of `largest_row` wire bytes may not fit an INSERT.
+
+    Before anything starts; a literal may take twice the bytes of its value.
+    """
+    limit = server.max_allowed_packet(conn)
+    if 2 * largest_row + _STATEMENT_SLACK > limit:
+        raise CannotComplete(
+            f"the largest row has {largest_row} bytes, which max_allowed_packet = {limit} may "
+            "not let in by INSERT",
+            hint=f"raise max_allowed_packet to {2 * largest_row + (1 << 20)}, or allow LOAD DATA "
+            "LOCAL: SET GLOBAL local_infile = 1",
+        )
+
+
+def load_counts(done: Executed) -> tuple[int, int, int, int]:
+    """Records, deleted, skipped, warnings, as the server's info line gives them.
+
+    The words are in the server's language, the four numbers are not.
+    """
+    numbers = [int(number) for number in _NUMBER.findall(done.info)]
+    if len(numbers) != 4:
+        raise ProofFailed(f"the server did not say how many rows it loaded: {done.info!r}")
+    return numbers[0], numbers[1], numbers[2], numbers[3]
+
+
+class _Transaction:
+    """Rolls back whatever `commit` was not reached for; the first error is the one that is told."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._committed = False
+
+    def __enter__(self) -> _Transaction:
+        self._conn.execute("START TRANSACTION")
+        return self
+
+    def commit(self) -> None:
+        self._conn.execute("COMMIT")
+        self._committed = True
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._committed or self._conn.closed:
+            return
+        if error is not None and not isinstance(error, Exception):
+            self._conn.abort()  # interrupted: the server rolls back by itself, do not wait for it
+            return
+        try:
+            self._conn.execute("ROLLBACK")
+        except TablevaultError:
+            self._conn.close()
+
+
+def _statements(prefix: str, rows: Iterable[str | bytes], limit: int) -> Iterator[bytes]:
+    head = prefix.encode()
+    pending: list[bytes] = []
+    size = len(head)
+    for row in rows:
+        raw = row.encode() if isinstance(row, str) else row
+        if pending and size + len(raw) + 1 > limit:
+            yield head + b",".join(pending)
+            pending, size = [], len(head)
+        pending.append(raw)
+        size += len(raw) + 1
+    if pending:
+        yield head + b",".join(pending)
+
+
+def _demand_no_warnings(conn: Connection, count: int) -> None:
+    if not count:
+        return
+    what = conn.statement
+    shown = conn.warnings()[:_SHOWN_WARNINGS] or ["the server does not say which"]
+    raise ProofFailed(
+        f"{what}: {count} {'warning' if count == 1 else 'warnings'}: {'; '.join(shown)}",
+        hint="a value does not fit its column as it is: compare the table's definition",
+    )
+
+
+def _demand_rows(conn: Connection, found: int, expected: int) -> None:
+    if found != expected:
+        raise ProofFailed(f"{conn.statement}: {expected} rows were sent, {found} are in the table")
