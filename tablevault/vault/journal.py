@@ -1,0 +1,254 @@
+"""The journal of a run: append-only JSON lines, each on disk before the act that it announces.
+
+It is local even when the vault is not, because a resumed run must find it without the network.
+A process killed in mid-append leaves one torn line at the end, which is dropped: its append had
+not returned, so nothing was done in its name.  Damage anywhere else is refused, never guessed at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tablevault import names
+from tablevault.errors import CannotComplete, UsageError
+from tablevault.vault.files import FILE_MODE, flock_now, make_folders, sync_folder
+
+BEGUN = "begun"  # the first entry: who began what
+_FORBIDDEN = re.compile(r"passw(or)?d|^pwd$|secret", re.IGNORECASE)
+_RESERVED = frozenset({"n", "time", "kind", "crc"})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line: its number from 0, when, what, and the fields it was appended with."""
+
+    number: int
+    time: float
+    kind: str
+    fields: Mapping[str, Any]
+
+
+class Journal:
+    """A run's journal, open for appending and locked: one process at a time works on a run.
+
+    `append` may be called by one thread at a time.
+    """
+
+    def __init__(self, path: Path, descriptor: int, entries: list[Entry]) -> None:
+        self.path = path
+        self.entries = entries
+        self._descriptor = descriptor
+        self._size = os.fstat(descriptor).st_size
+
+    @classmethod
+    def create(cls, state_dir: Path, run: str, header: Mapping[str, Any]) -> Self:
+        """Begin the journal of a new run.  Raises UsageError where it cannot be written."""
+        path = journal_path(state_dir, run)
+        try:
+            make_folders(path.parent)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+            descriptor = os.open(path, flags, FILE_MODE)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write the journal of run {run} in {state_dir}: {error.strerror}",
+                hint="name a writable folder with --state-dir",
+            ) from error
+        journal = cls(path, descriptor, [])
+        try:
+            _lock(descriptor, run)
+            sync_folder(path.parent)
+            journal.append(BEGUN, **{"pid": os.getpid(), **header})
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    @classmethod
+    def open(cls, state_dir: Path, run: str) -> Self:
+        """Go on with a run's journal; `entries` holds what was done.
+
+        Raises UsageError (no such run), LockedByRun, CannotComplete (damaged).
+        """
+        path = journal_path(state_dir, run)
+        descriptor = _open(path, os.O_RDWR | os.O_APPEND, run)
+        try:
+            _lock(descriptor, run)
+            entries, good = _replay(_read_all(descriptor), path)
+            if good < os.fstat(descriptor).st_size:
+                os.ftruncate(descriptor, good)
+                os.fsync(descriptor)
+            return cls(path, descriptor, entries)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def append(self, kind: str, **fields: Any) -> Entry:
+        """Add an entry; it is on disk on return.  Raises CannotComplete when it is not.
+
+        Refuses fields named like a password with ValueError: that is a programming error.
+        """
+        _check_fields(fields)
+        entry = Entry(len(self.entries), time.time(), kind, fields)
+        line = _line(entry)
+        try:
+            _write_all(self._descriptor, line)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            self._take_back()
+            raise CannotComplete(
+                f"cannot write journal {self.path}: {error.strerror}",
+                hint="free space, then resume the run",
+            ) from error
+        self._size += len(line)
+        self.entries.append(entry)
+        return entry
+
+    def close(self) -> None:
+        """Close the journal and end its lock; harmless when repeated."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take_back(self) -> None:
+        # A half-written line may be followed by others only after it is gone; if it cannot be
+        # removed, no more is appended, and the next open drops it as torn.
+        try:
+            os.ftruncate(self._descriptor, self._size)
+        except OSError:
+            self.close()
+
+
+def read_journal(state_dir: Path, run: str) -> list[Entry]:
+    """A run's entries, also while another process appends to it."""
+    path = journal_path(state_dir, run)
+    descriptor = _open(path, os.O_RDONLY, run)
+    try:
+        return _replay(_read_all(descriptor), path)[0]
+    finally:
+        os.close(descriptor)
+
+
+def is_running(state_dir: Path, run: str) -> bool:
+    """Whether a living process works on the run."""
+    descriptor = _open(journal_path(state_dir, run), os.O_RDONLY, run)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def list_runs(state_dir: Path) -> list[str]:
+    """The ids of the runs that have a journal, oldest first."""
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(path.parent.name for path in state_dir.glob(f"*/{names.JOURNAL}"))
+    return []
+
+
+def journal_path(state_dir: Path, run: str) -> Path:
+    """Where a run's journal is.  Raises UsageError when `run` is not a run's id."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run):
+        raise UsageError(
+            f"{run!r} is not the id of a run", hint="a run's id is printed as it begins"
+        )
+    return state_dir / run / names.JOURNAL
+
+
+def _open(path: Path, flags: int, run: str) -> int:
+    try:
+        return os.open(path, flags | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise UsageError(
+            f"there is no run {run} in {path.parent.parent}", hint="name the folder by --state-dir"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"cannot open journal {path}: {error.strerror}") from error
+
+
+def _lock(descriptor: int, run: str) -> None:
+    flock_now(descriptor, f"run {run}", quote=False)
+
+
+def _read_all(descriptor: int) -> bytes:
+    blocks, position = [], 0
+    while block := os.pread(descriptor, 1 << 20, position):
+        blocks.append(block)
+        position += len(block)
+    return b"".join(blocks)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _replay(text: bytes, path: Path) -> tuple[list[Entry], int]:
+    """The entries, and the number of bytes that they take up."""
+    entries: list[Entry] = []
+    good = 0
+    while good < len(text):
+        line = text[good : text.find(b"\n", good) + 1] or text[good:]
+        # The end of a file that grew without its bytes being written reads as zeros.
+        torn = not line.endswith(b"\n") or b"\0" in line
+        if torn and good + len(line) == len(text):
+            break
+        entry = _parse(line)
+        if entry is None or entry.number != len(entries):
+            raise CannotComplete(
+                f"journal {path} is damaged in line {len(entries) + 1}",
+                hint="the run cannot be resumed: clean up its tables and begin a new one",
+            )
+        entries.append(entry)
+        good += len(line)
+    return entries, good
+
+
+def _line(entry: Entry) -> bytes:
+    record = {"n": entry.number, "time": entry.time, "kind": entry.kind, **entry.fields}
+    return json.dumps(record | {"crc": _crc(record)}, separators=(",", ":")).encode() + b"\n"
+
+
+def _parse(line: bytes) -> Entry | None:
+    try:
+        record = json.loads(line)
+        crc = record.pop("crc")
+        if crc != _crc(record):
+            return None
+        number, when, kind = record.pop("n"), record.pop("time"), record.pop("kind")
+        return Entry(int(number), float(when), str(kind), record)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _crc(record: Mapping[str, Any]) -> str:
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"))
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def _check_fields(fields: object, top: bool = True) -> None:
+    if isinstance(fields, Mapping):
+        for name, value in fields.items():
+            if not isinstance(name, str) or _FORBIDDEN.search(name) or (top and name in _RESERVED):
+                raise ValueError(f"a journal entry may not have a field {name!r}")
+            _check_fields(value, top=False)
+    elif isinstance(fields, list | tuple):
+        for value in fields:
+            _check_fields(value, top=False)
