@@ -10,13 +10,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tablevault.errors import ConnectionLost, StatementFailed, TablevaultError
 from tablevault.model import ServerInfo
 from tablevault.mysql import failures, server, session, wire
 from tablevault.mysql.options import ConnectOptions
 from tablevault.mysql.session import Purpose
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["ConnectOptions", "Connection", "Executed", "Purpose", "connect"]
 
@@ -89,7 +92,7 @@ class Connection:
         self,
         sql: str | bytes,
         token: str,
-        blocks: Iterable[wire.Block],
+        blocks: Iterable[Buffer],
         on_bytes: Callable[[int], None] | None = None,
     ) -> Executed:
         """Run `LOAD DATA LOCAL INFILE '<token>'`, answered with `blocks` and nothing else.
@@ -118,6 +121,8 @@ class Connection:
         if self._closed is None:
             self._closed = "closed"
             wire.close(self.driver)
+        else:
+            wire.release(self.driver)
 
     def abort(self) -> None:
         """End a call that is blocked in another thread: it raises ConnectionLost at once.
@@ -161,7 +166,7 @@ class Connection:
     def _give_up(self) -> None:
         if self._closed is None:
             self._closed = "lost"
-        wire.shut(self.driver)
+        wire.release(self.driver)
 
     def _executed(self, result: dict[str, Any]) -> Executed:
         self.warning_count = result.get("warning_count", 0)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from tablevault.errors import CannotComplete, ProofFailed, TablevaultError
 from tablevault.mysql import server
 from tablevault.mysql.connect import Connection, Executed
-from tablevault.mysql.wire import Block
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _SHOWN_WARNINGS = 5
 _STATEMENT_SLACK = 4096  # the prefix, names of 64 columns, the protocol's own bytes
@@ -31,7 +34,7 @@ def load_rows(
     conn: Connection,
     statement: str | bytes,
     token: str,
-    blocks: Iterable[Block],
+    blocks: Iterable[Buffer],
     expected_rows: int,
     on_bytes: Callable[[int], None] | None = None,
     *,

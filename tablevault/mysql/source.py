@@ -157,6 +157,7 @@ class RowSource:
                     if state == FULL:
                         yield self._take()
             if eof is not None:
+                self._conn.warning_count = eof.get("warning_count", 0)
                 return
 
     def _feed(self, buffer: bytearray, start: int, end: int) -> tuple[int, int]:
@@ -180,6 +181,7 @@ class RowSource:
             wire.end_result(driver, None)
             raise failures.packet_error(decoder.error_packet, self._conn.statement)
         wire.end_result(driver, decoder.status_flags)
+        self._conn.warning_count = decoder.warning_count
 
 
 def row_packets(row: Sequence[bytes | None], sequence: int) -> tuple[bytearray, int]:

@@ -23,9 +23,10 @@ from tablevault.errors import CannotComplete, ConnectionLost, ServerUnavailable,
 from tablevault.mysql import failures
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from tablevault.mysql.options import ConnectOptions
 
-Block = bytes | bytearray | memoryview
 PACKET_BYTES = 1 << 20  # a packet of a LOAD stream: one copy and one send each
 PENDING_ERROR_WAIT_S = 2.0
 _DEPRECATE_EOF = 1 << 24
@@ -49,7 +50,7 @@ class Driver(Protocol):
         self,
         query: bytes,
         token: str,
-        blocks: Iterable[Block],
+        blocks: Iterable[Buffer],
         on_bytes: Callable[[int], None] | None,
     ) -> dict[str, Any]: ...
 
@@ -83,7 +84,7 @@ def _driver_class() -> type[Any]:
         """A driver connection that hands LOAD DATA LOCAL its data from memory, or nothing."""
 
         tls_required = False
-        _offer: tuple[str, Iterable[Block], Callable[[int], None] | None] | None = None
+        _offer: tuple[str, Iterable[Buffer], Callable[[int], None] | None] | None = None
 
         def _do_handshake(self) -> None:
             super()._do_handshake()
@@ -97,7 +98,7 @@ def _driver_class() -> type[Any]:
             self,
             query: bytes,
             token: str,
-            blocks: Iterable[Block],
+            blocks: Iterable[Buffer],
             on_bytes: Callable[[int], None] | None,
         ) -> dict[str, Any]:
             self._offer = (token, blocks, on_bytes)
@@ -129,7 +130,7 @@ def _driver_class() -> type[Any]:
                 raise
             return self._handle_ok(self._socket.recv())  # type: ignore[no-any-return]
 
-        def _send_block(self, block: Block, on_bytes: Callable[[int], None] | None) -> None:
+        def _send_block(self, block: Buffer, on_bytes: Callable[[int], None] | None) -> None:
             with memoryview(block) as view, view.cast("B") as octets:
                 for start in range(0, len(octets), PACKET_BYTES):
                     part = octets[start : start + PACKET_BYTES]
@@ -165,7 +166,7 @@ def open_driver(options: ConnectOptions, *, local_infile: bool = False) -> Drive
     try:
         driver.connect(**_arguments(options, local_infile))
     except _connect_errors() as error:
-        shut(driver)
+        release(driver)
         raise failures.connect_error(error, options.target, options.user) from None
     _check_tls(driver, options)
     _tune_socket(driver)
@@ -203,7 +204,7 @@ def _arguments(options: ConnectOptions, local_infile: bool) -> dict[str, Any]:
 def _check_tls(driver: Any, options: ConnectOptions) -> None:
     """The driver falls back to plain text without a word: look at the socket itself."""
     if options.tls_required and not isinstance(_socket_of(driver), ssl.SSLSocket):
-        shut(driver)
+        release(driver)
         raise ServerUnavailable(
             f"the connection to {options.target} is not encrypted, which --ssl-mode demands",
             hint="enable TLS on the server, or use --ssl-mode preferred",
@@ -278,15 +279,22 @@ def shut(driver: Any) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
+def release(driver: Any) -> None:
+    """Close the socket without a word; only by the thread that uses the connection."""
+    sock = _socket_of(driver)
+    shut(driver)
+    if sock is not None:
+        sock.close()
+
+
 def close(driver: Any) -> None:
-    """Close politely where nothing is pending, and release the socket in any case."""
-    if getattr(driver, "unread_result", False):
-        shut(driver)
+    """Say goodbye where no answer is pending, and close the socket in any case."""
     with contextlib.suppress(*wire_errors()):
         sock = _socket_of(driver)
-        if sock is not None:
+        if sock is not None and not driver.unread_result:
             sock.settimeout(2.0)
-        driver.close()
+            driver.cmd_quit()
+    release(driver)
 
 
 def _socket_of(driver: Any) -> socket.socket | None:
