@@ -1,0 +1,277 @@
+"""`restore`, and what follows it: `swap`, `rollback`, `cleanup`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tablevault.cli import parser, types
+from tablevault.cli.invocation import invocation
+from tablevault.cli.output import say, tell
+from tablevault.cli.parser import Command, option
+from tablevault.cli.running import finish, observed
+from tablevault.cli.target import connect_options, follow_up, open_vault, setting, state_dir
+from tablevault.cli.units import count, printable
+from tablevault.errors import Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tablevault.model import TableName
+    from tablevault.mysql.options import ConnectOptions
+    from tablevault.ops.options import RestoreOptions, RestoreResult, SwapResult
+
+_DEFAULT_LOCK_WAIT_S = 60.0
+_lock_wait_option = option(
+    "--lock-wait",
+    type=types.duration,
+    metavar="S",
+    default=_DEFAULT_LOCK_WAIT_S,
+    help="Keep trying the cut-over for this time, a second at a time (default 60s).",
+)
+
+
+@click.command("restore", cls=Command, exits=(4, 5, 6, 7))
+@click.argument("snapshot", metavar="SNAPSHOT", required=False)
+@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@option("--swap", is_flag=True, help="Put the tables in place as soon as all is proven.")
+@option(
+    "--as",
+    "as_table",
+    type=types.table,
+    metavar="SCHEMA.TABLE",
+    help="Restore the one table under this name.",
+)
+@option("--into", metavar="SCHEMA", help="Restore into this schema.")
+@parser.threads_option
+@option(
+    "--indexes",
+    type=click.Choice(["auto", "after", "inline"]),
+    help="Build secondary indexes after the rows, or with them (default auto).",
+)
+@option("--no-binlog", is_flag=True, help="Keep it out of the binary log: replicas do not follow.")
+@option("--resume", metavar="RUN", help="Go on with a restore that was interrupted.")
+@_lock_wait_option
+@parser.vault_option
+@parser.state_dir_option
+@parser.connection_options
+@click.pass_context
+def restore_command(
+    ctx: click.Context,
+    /,
+    snapshot: str | None,
+    tables: tuple[str, ...],
+    swap: bool,
+    as_table: TableName | None,
+    into: str | None,
+    indexes: str | None,
+    no_binlog: bool,
+    resume: str | None,
+    lock_wait: float,
+    **_: object,
+) -> int:
+    """Restore tables beside the live ones, prove, swap.
+
+    SNAPSHOT is an id, the start of one, a name, or "latest"; TABLE is schema.table and may hold
+    * and ?.  With --swap the proven tables are put in place at once; without it you are asked on a
+    terminal, and elsewhere the command that does it is printed.
+    """
+    from tablevault.cli import records, render
+    from tablevault.ops.options import RestoreOptions
+
+    options = RestoreOptions(
+        patterns=tables,
+        as_table=as_table,
+        into=into,
+        log_bin=not no_binlog,
+        swap=swap,
+        lock_wait_s=lock_wait,
+        **_given(threads=setting(ctx, "threads"), indexes=indexes),
+    )
+    _check(ctx, snapshot, options, resume)
+    target = connect_options(ctx)
+    result = _restore(ctx, target, snapshot, options, resume)
+    about = invocation(ctx)
+    about.run, about.snapshot = result.run, result.snapshot
+    record = records.restore_record(result)
+    if result.status != "proven":
+        text = "" if about.quiet else render.restore_text(result, target.target)
+        return finish(ctx, record, text)
+    record["swap_command"] = follow_up(ctx, "swap", result.run)
+    if not about.interactive:
+        return finish(ctx, record, _stopped_text(ctx, result, target, record["swap_command"]))
+    return _offer_swap(ctx, result, target, lock_wait)
+
+
+@click.command("swap", cls=Command, exits=(4, 5, 7))
+@click.argument("run", metavar="RUN")
+@_lock_wait_option
+@parser.vault_option
+@parser.state_dir_option
+@parser.connection_options
+@click.pass_context
+def swap_command(ctx: click.Context, /, run: str, lock_wait: float, **_: object) -> int:
+    """Put a restore's proven tables in place of the live ones.
+
+    One atomic RENAME TABLE; the tables that were live are kept for `rollback` until `cleanup`.
+    """
+    from tablevault.ops.swap import swap
+
+    return _cut_over(ctx, run, lock_wait, swap)
+
+
+@click.command("rollback", cls=Command, exits=(4, 5, 7))
+@click.argument("run", metavar="RUN")
+@_lock_wait_option
+@parser.vault_option
+@parser.state_dir_option
+@parser.connection_options
+@click.pass_context
+def rollback_command(ctx: click.Context, /, run: str, lock_wait: float, **_: object) -> int:
+    """Undo a swap: what was live before is live again."""
+    from tablevault.ops.swap import rollback
+
+    return _cut_over(ctx, run, lock_wait, rollback)
+
+
+@click.command("cleanup", cls=Command, exits=(4, 5, 7))
+@click.argument("run", metavar="RUN")
+@_lock_wait_option
+@parser.vault_option
+@parser.state_dir_option
+@parser.connection_options
+@click.pass_context
+def cleanup_command(ctx: click.Context, /, run: str, lock_wait: float, **_: object) -> int:
+    """Drop what a restore has kept; no rollback after it."""
+    from tablevault.ops.swap import cleanup
+
+    return _cut_over(ctx, run, lock_wait, cleanup)
+
+
+def _check(
+    ctx: click.Context, snapshot: str | None, options: RestoreOptions, resume: str | None
+) -> None:
+    if resume is None and snapshot is None:
+        raise UsageError(
+            "no snapshot is named", hint='tablevault list shows them; "latest" is the last one'
+        )
+    if options.as_table and options.into:
+        raise UsageError("--as and --into cannot be combined")
+    if resume is None:
+        return
+    fixed = {
+        "SNAPSHOT": snapshot,
+        "--as": options.as_table,
+        "--into": options.into,
+        "--indexes": ctx.params["indexes"],
+        "--no-binlog": ctx.params["no_binlog"],
+        "--threads": ctx.params["threads"],
+    }
+    given = [name for name, value in fixed.items() if value]
+    if given:
+        raise UsageError(
+            f"--resume goes on as the run began, without {', '.join(given)}",
+            hint="drop them, or begin a new restore",
+        )
+
+
+def _restore(
+    ctx: click.Context,
+    target: ConnectOptions,
+    snapshot: str | None,
+    options: RestoreOptions,
+    resume_run: str | None,
+) -> RestoreResult:
+    from tablevault.ops.restore import restore, resume
+
+    with observed(ctx) as observer:
+        store, state = open_vault(ctx), state_dir(ctx)
+        if resume_run is not None:
+            return resume(target, store, resume_run, state, observer, swap=options.swap)
+        assert snapshot is not None
+        return restore(target, store, snapshot, options, state, observer)
+
+
+def _stopped_text(
+    ctx: click.Context, result: RestoreResult, target: ConnectOptions, command: str
+) -> str:
+    from tablevault.cli import render
+
+    if invocation(ctx).quiet:
+        return command
+    return "\n".join(
+        (
+            render.restore_text(result, target.target),
+            "the live tables are untouched; to put the restored ones in place:",
+            f"  {command}",
+        )
+    )
+
+
+def _offer_swap(
+    ctx: click.Context, result: RestoreResult, target: ConnectOptions, lock_wait: float
+) -> int:
+    """Ask, with all said that follows from a yes."""
+    from tablevault import names
+    from tablevault.cli import render
+    from tablevault.ops.swap import swap
+
+    command = follow_up(ctx, "swap", result.run)
+    say(render.restore_text(result, target.target))
+    kept = [str(names.kept_table(table.table, result.run)) for table in result.tables]
+    tell(f"the swap, on {printable(target.target)}, in one step:")
+    tell(render.swap_plan(result, kept))
+    if len(result.tables) == 1:
+        what = f"the restored table {printable(str(result.tables[0].table))} into place of the one"
+    else:
+        what = f"the {count(len(result.tables))} restored tables into place of those"
+    try:
+        yes = _ask(f"swap {what} live on {printable(target.target)}? [y/N] ")
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted before the swap: the proven tables stay beside the live ones",
+            hint=f"to put them in place: {command}",
+        ) from None
+    if not yes:
+        return finish(
+            ctx, {}, f"nothing was swapped; to put the restored tables in place:\n  {command}"
+        )
+    with observed(ctx) as observer:
+        swapped = swap(target, result.run, state_dir(ctx), observer, lock_wait_s=lock_wait)
+    return _finish_swap(ctx, swapped)
+
+
+def _cut_over(
+    ctx: click.Context, run: str, lock_wait: float, operation: Callable[..., SwapResult]
+) -> int:
+    with observed(ctx) as observer:
+        invocation(ctx).run = run
+        state = state_dir(ctx)
+        result = operation(connect_options(ctx), run, state, observer, lock_wait_s=lock_wait)
+    return _finish_swap(ctx, result)
+
+
+def _finish_swap(ctx: click.Context, result: SwapResult) -> int:
+    from tablevault.cli import records, render
+
+    text = "" if invocation(ctx).quiet else render.swap_text(result)
+    if text and result.status == "swapped":
+        undo, clean = (follow_up(ctx, name, result.run) for name in ("rollback", "cleanup"))
+        text += f"\nto undo it:            {undo}\nwhen all is well:      {clean}"
+    return finish(ctx, records.swap_record(result), text)
+
+
+def _ask(question: str) -> bool:
+    """Ask on standard error, read from standard input; its end means no."""
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        tell("")
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,188 @@
+"""`snapshot`, and what looks at snapshots without a server: `verify`, `list`, `show`."""
+
+from __future__ import annotations
+
+import click
+
+from tablevault.cli import parser, types
+from tablevault.cli.invocation import invocation
+from tablevault.cli.parser import Command, option
+from tablevault.cli.running import finish, observed
+from tablevault.cli.target import connect_options, open_vault, setting, table_patterns
+
+LOCKS = ("auto", "backup", "ftwrl", "tables", "none")
+
+
+@click.command("snapshot", cls=Command, exits=(4, 5, 7))
+@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@option("--name", metavar="NAME", help="Name to end the snapshot's id with.")
+@parser.threads_option
+@option(
+    "--chunk-size",
+    type=types.size,
+    metavar="SIZE",
+    help="Uncompressed bytes a chunk (default 64M).",
+)
+@option(
+    "--compression-level",
+    type=click.IntRange(1, 22),
+    metavar="N",
+    help="zstd level (default 3).",
+)
+@option(
+    "--lock",
+    type=click.Choice(LOCKS),
+    help="Lock that makes it consistent (default auto, the gentlest that the account may take).",
+)
+@option(
+    "--lock-wait",
+    type=types.duration,
+    metavar="S",
+    help="Give the lock up after this time (default 30s).",
+)
+@option(
+    "--ddl-wait",
+    type=types.duration,
+    metavar="S",
+    help="Give way to a DDL that has waited for us this long (default 20s).",
+)
+@option("--where", metavar="SQL", help="Only rows for which this holds: a partial snapshot.")
+@parser.vault_option
+@parser.connection_options
+@click.pass_context
+def snapshot_command(
+    ctx: click.Context,
+    /,
+    tables: tuple[str, ...],
+    name: str | None,
+    chunk_size: int | None,
+    compression_level: int | None,
+    lock: str | None,
+    lock_wait: float | None,
+    ddl_wait: float | None,
+    where: str | None,
+    **_: object,
+) -> int:
+    """Take a consistent snapshot of tables.
+
+    TABLE is schema.table and may hold * and ?; without any, all tables of the account are taken.
+    The last line printed is the snapshot's id.
+    """
+    from tablevault.cli import records, render
+    from tablevault.ops.options import SnapshotOptions
+    from tablevault.ops.snapshot import snapshot
+
+    given = {
+        "name": name,
+        "threads": setting(ctx, "threads"),
+        "chunk_bytes": chunk_size,
+        "compression_level": compression_level,
+        "lock": lock,
+        "lock_wait_s": lock_wait,
+        "ddl_wait_s": ddl_wait,
+        "where": where,
+    }
+    options = SnapshotOptions(
+        patterns=table_patterns(ctx, tables),
+        **{key: value for key, value in given.items() if value is not None},
+    )
+    with observed(ctx) as observer:
+        target = connect_options(ctx)
+        taken = snapshot(target, open_vault(ctx, create=True), options, observer)
+    about = invocation(ctx)
+    text = taken.id if about.quiet else f"{render.snapshot_text(taken)}\n{taken.id}"
+    return finish(ctx, {"run": about.run, **records.snapshot_record(taken)}, text)
+
+
+@click.command("verify", cls=Command, exits=(3, 4, 6, 7))
+@click.argument("snapshot", metavar="SNAPSHOT")
+@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@option(
+    "--depth",
+    type=click.Choice(["files", "rows"]),
+    default="rows",
+    help="files: present, sizes, hashes; rows (default): every digest recomputed.",
+)
+@parser.threads_option
+@option(
+    "--budget",
+    type=types.duration,
+    metavar="TIME",
+    help="Stop after this time with what is checked by then, e.g. 10m.",
+)
+@parser.vault_option
+@click.pass_context
+def verify_command(
+    ctx: click.Context,
+    /,
+    snapshot: str,
+    tables: tuple[str, ...],
+    depth: str,
+    budget: float | None,
+    **_: object,
+) -> int:
+    """Prove that a snapshot is whole, without a server.
+
+    SNAPSHOT is an id, the start of one, a name, or "latest".
+    """
+    from tablevault.cli import records, render
+    from tablevault.ops.options import DEFAULT_THREADS
+    from tablevault.ops.verify import verify
+
+    with observed(ctx) as observer:
+        result = verify(
+            open_vault(ctx),
+            snapshot,
+            depth=depth,
+            threads=setting(ctx, "threads") or DEFAULT_THREADS,
+            patterns=tables,
+            budget_s=budget,
+            observer=observer,
+        )
+    if invocation(ctx).quiet:
+        text = "\n".join(render.finding_line(finding) for finding in result.findings)
+    else:
+        text = render.verify_text(result)
+    return finish(ctx, records.verify_record(result), text, findings=bool(result.findings))
+
+
+@click.command("list", cls=Command, exits=(4, 6))
+@parser.vault_option
+@click.pass_context
+def list_command(ctx: click.Context, /, **_: object) -> int:
+    """List the snapshots of the vault, oldest first.
+
+    Those that cannot be used are listed too, and why.
+    """
+    from tablevault.cli import records, render
+    from tablevault.vault.catalog import list_snapshots
+
+    listed = list_snapshots(open_vault(ctx))
+    if invocation(ctx).quiet:
+        text = "\n".join(item.id for item in listed if item.snapshot is not None)
+    else:
+        text = render.list_text(listed)
+    return finish(ctx, {"snapshots": [records.listed_record(item) for item in listed]}, text)
+
+
+@click.command("show", cls=Command, exits=(4, 6))
+@click.argument("snapshot", metavar="SNAPSHOT")
+@option("--create", is_flag=True, help="Print the tables' CREATE TABLE statements instead.")
+@parser.vault_option
+@click.pass_context
+def show_command(ctx: click.Context, /, snapshot: str, create: bool, **_: object) -> int:
+    """Show what a snapshot holds: server, instant, tables, sizes.
+
+    SNAPSHOT is an id, the start of one, a name, or "latest".
+    """
+    from tablevault.cli import records, render
+    from tablevault.vault.catalog import resolve
+
+    found = resolve(open_vault(ctx), snapshot)
+    record = records.snapshot_record(found)
+    if not create:
+        return finish(ctx, record, render.show_text(found))
+    statements = {str(one.definition.table): one.definition.create_sql for one in found.tables}
+    # Verbatim, unlike everything else that is printed: it is meant to be run.
+    text = "\n\n".join(f"{statement};" for statement in statements.values())
+    return finish(ctx, {**record, "create": statements}, text)

@@ -1,0 +1,91 @@
+"""The entry point: the one place that turns an outcome into words and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from tablevault.cli.app import app
+from tablevault.cli.invocation import Invocation
+from tablevault.cli.output import prepare_streams, say_json, tell, tell_error
+from tablevault.cli.signals import stopping_signals
+from tablevault.errors import EXIT_OK, Interrupted, TablevaultError, UsageError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code (errors.py has the list)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    about = Invocation(json=_asks_json(words))
+    prepare_streams()
+    with stopping_signals():
+        try:
+            return _run(words, about)
+        except TablevaultError as error:
+            return _fail(error, about)
+        except Exception as error:
+            import traceback
+
+            traceback.print_exc()
+            return _fail_unexpectedly(error, about)
+
+
+def _run(words: list[str], about: Invocation) -> int:
+    try:
+        code = app.main(words, prog_name="tablevault", standalone_mode=False, obj=about)
+    except click.exceptions.NoArgsIsHelpError as error:
+        tell(error.format_message())
+        return error.exit_code
+    except click.ClickException as error:
+        raise _usage_error(error) from error
+    except (click.Abort, KeyboardInterrupt) as error:
+        raise Interrupted("interrupted") from error
+    except SystemExit:
+        return EXIT_OK  # click's way out when the reader of a help page has gone away
+    return code if isinstance(code, int) else EXIT_OK
+
+
+def _fail(error: TablevaultError, about: Invocation) -> int:
+    tell_error(error.message, error.hint)
+    status = "interrupted" if isinstance(error, Interrupted) else "failed"
+    _say_failure(about, status, error.message, error.hint, error.exit_code)
+    return error.exit_code
+
+
+def _fail_unexpectedly(error: Exception, about: Invocation) -> int:
+    _say_failure(about, "failed", f"unexpected {type(error).__name__}: {error}", None, 1)
+    return 1
+
+
+def _say_failure(about: Invocation, status: str, message: str, hint: str | None, code: int) -> None:
+    if not about.json:
+        return
+    ids = {"run": about.run, "snapshot": about.snapshot}
+    record = {"status": status, "error": message, "hint": hint, "exit_code": code}
+    try:
+        say_json({**record, **{name: value for name, value in ids.items() if value}})
+    except TablevaultError:
+        return  # standard output takes nothing; standard error has it
+
+
+def _usage_error(error: click.ClickException) -> UsageError:
+    """click's complaint in our own form: lowercase, no full stop, advice apart."""
+    message = error.format_message().strip().rstrip(".")
+    hint = None
+    if isinstance(error, click.exceptions.NoSuchOption) and error.possibilities:
+        message = f"no such option {error.option_name}"
+        hint = f"did you mean {error.possibilities[0]}"
+    elif isinstance(error, click.UsageError) and error.ctx is not None:
+        hint = f"try '{error.ctx.command_path} --help'"
+    return UsageError(message[:1].lower() + message[1:], hint=hint)
+
+
+def _asks_json(words: Sequence[str]) -> bool:
+    """Whether --json stands anywhere: an error before it was parsed is answered in it too."""
+    own = words[: words.index("--")] if "--" in words else words
+    return "--json" in own
+
+
+if __name__ == "__main__":
+    sys.exit(main())
