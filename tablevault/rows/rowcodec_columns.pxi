@@ -54,6 +54,37 @@ cdef struct Bytes:
     size_t room
 
 
+cdef inline void copy_bytes(uint8_t* to, const uint8_t* p, size_t n) noexcept nogil:
+    """memcpy for values, most of which are short: no call, no byte outside the two."""
+    cdef uint64_t words[2]
+    cdef uint32_t halves[2]
+    if n > 16:
+        memcpy(to, p, n)
+    elif n >= 8:
+        memcpy(&words[0], p, 8)
+        memcpy(&words[1], p + n - 8, 8)
+        memcpy(to, &words[0], 8)
+        memcpy(to + n - 8, &words[1], 8)
+    elif n >= 4:
+        memcpy(&halves[0], p, 4)
+        memcpy(&halves[1], p + n - 4, 4)
+        memcpy(to, &halves[0], 4)
+        memcpy(to + n - 4, &halves[1], 4)
+    elif n:
+        to[0] = p[0]
+        if n > 1:
+            to[1] = p[1]
+            to[n - 1] = p[n - 1]
+
+
+cdef inline uint64_t load_short(const uint8_t* p, size_t n) noexcept nogil:
+    """A word made of all bytes of a value of 4 to 7 bytes, some of them twice."""
+    cdef uint32_t halves[2]
+    memcpy(&halves[0], p, 4)
+    memcpy(&halves[1], p + n - 4, 4)
+    return halves[0] | <uint64_t>halves[1] << 32
+
+
 cdef int reserve(Bytes* b, size_t extra) noexcept nogil:
     """Make room for `extra` more bytes; -1 when memory is out."""
     cdef size_t room

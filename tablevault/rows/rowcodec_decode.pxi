@@ -165,7 +165,7 @@ cdef int put_row(const Table* t, Group* g, const Field* fields) noexcept nogil:
                 elif c.storage == BYTES or is_utf8(f.data, f.size):
                     if reserve(&o.data, f.size) < 0:
                         return OUT_OF_MEMORY
-                    memcpy(o.data.data + before, f.data, f.size)
+                    copy_bytes(o.data.data + before, f.data, f.size)
                     o.data.used = before + f.size
                     stored = True
             g.variable_bytes += o.data.used - before

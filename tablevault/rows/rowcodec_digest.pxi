@@ -6,6 +6,7 @@ cdef enum:
 cdef struct Field:
     const uint8_t* data  # NULL: the value is NULL
     size_t size
+    bint plain  # has no byte that LOAD DATA text must escape
 
 
 cdef int row_hash(
@@ -29,7 +30,7 @@ cdef int row_hash(
             p[0] = 78
             p += 1
         else:
-            memcpy(p, f.data, f.size)
+            copy_bytes(p, f.data, f.size)
             p += f.size
         p[0] = 124
         p += 1
@@ -56,9 +57,8 @@ cdef int row_hash(
     for i in range(t.tails):
         f = &fields[t.tail[i]]
         if f.size <= COPIED:
-            if f.size:
-                memcpy(p, f.data, f.size)
-                p += f.size
+            copy_bytes(p, f.data, f.size)
+            p += f.size
         else:
             crc = crc_update(crc, scratch.data, <size_t>(p - scratch.data))
             crc = crc_update(crc, f.data, f.size)

@@ -73,24 +73,31 @@ cdef int narrow_text(const Column* c, Field* f, uint8_t* out) noexcept nogil:
     return 0
 
 
+cdef inline bint may_need_escape(uint64_t word) noexcept nogil:
+    """Is one of eight bytes below 11 or a backslash? (Seldom yes for others, never no.)"""
+    cdef uint64_t slash = word ^ 0x5C5C5C5C5C5C5C5CULL
+    return (
+        ((word - 0x0B0B0B0B0B0B0B0BULL) & ~word) | ((slash - 0x0101010101010101ULL) & ~slash)
+    ) & 0x8080808080808080ULL != 0
+
+
 cdef inline size_t escape(const uint8_t* p, size_t n, uint8_t* out) noexcept nogil:
     """Copy a value with backslash, tab, newline and zero escaped; at most 2 * n bytes."""
     cdef size_t i = 0, m = 0
-    cdef uint64_t word, slash
+    cdef uint64_t word
     cdef uint8_t b
     while i < n:
         # eight bytes at once while none of them is below 11 or a backslash
         while n - i >= 8:
             memcpy(&word, p + i, 8)
-            slash = word ^ 0x5C5C5C5C5C5C5C5CULL
-            if (
-                ((word - 0x0B0B0B0B0B0B0B0BULL) & ~word)
-                | ((slash - 0x0101010101010101ULL) & ~slash)
-            ) & 0x8080808080808080ULL:
+            if may_need_escape(word):
                 break
             memcpy(out + m, &word, 8)
             i += 8
             m += 8
+        if n - i >= 4 and n - i < 8 and not may_need_escape(load_short(p + i, n - i)):
+            copy_bytes(out + m, p + i, n - i)
+            return m + (n - i)
         if i == n:
             break
         b = p[i]
@@ -126,6 +133,9 @@ cdef int write_line(const Table* t, const Field* fields, Bytes* text) noexcept n
             p[0] = 92
             p[1] = 78
             p += 2
+        elif f.plain:
+            copy_bytes(p, f.data, f.size)
+            p += f.size
         else:
             p += escape(f.data, f.size, p)
         p[0] = 9
@@ -242,6 +252,7 @@ cdef class Source:
             column = &self.columns[i]
             f = &self.fields[i]
             self.bad_column = i
+            f.plain = c.width != 0
             if c.width:
                 f.data = NULL
                 f.size = 0

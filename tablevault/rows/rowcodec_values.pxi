@@ -6,8 +6,14 @@ DAYS_BEFORE_MONTH[:] = [0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334
 cdef uint64_t POWERS[20]
 
 
+cdef uint8_t PAIRS[200]  # the digits of 00 to 99
+
+
 cdef void powers_init() noexcept:
     cdef int i
+    for i in range(100):
+        PAIRS[2 * i] = <uint8_t>(48 + i // 10)
+        PAIRS[2 * i + 1] = <uint8_t>(48 + i % 10)
     POWERS[0] = 1
     for i in range(1, 20):
         POWERS[i] = POWERS[i - 1] * 10
@@ -23,22 +29,26 @@ cdef enum:
 
 cdef inline size_t write_unsigned(uint64_t value, uint8_t* out) noexcept nogil:
     """Write a decimal number; at most 20 bytes."""
-    cdef uint8_t text[24]
-    cdef size_t n = 24
+    cdef size_t size = 1, n
     cdef unsigned int small
+    if value < 10:
+        out[0] = <uint8_t>(48 + value)
+        return 1
+    while size < 20 and value >= POWERS[size]:
+        size += 1
+    n = size
     while value > 0xFFFFFFFFULL:
         n -= 1
-        text[n] = <uint8_t>(48 + value % 10)
+        out[n] = <uint8_t>(48 + value % 10)
         value //= 10
     small = <unsigned int>value
-    while True:
-        n -= 1
-        text[n] = <uint8_t>(48 + small % 10)
-        small //= 10
-        if small == 0:
-            break
-    memcpy(out, text + n, 24 - n)
-    return 24 - n
+    while n >= 2:
+        n -= 2
+        memcpy(out + n, PAIRS + 2 * (small % 100), 2)
+        small //= 100
+    if n:
+        out[0] = <uint8_t>(48 + small)
+    return size
 
 
 cdef inline size_t write_padded(uint64_t value, int digits, uint8_t* out) noexcept nogil:
@@ -52,8 +62,7 @@ cdef inline size_t write_padded(uint64_t value, int digits, uint8_t* out) noexce
 
 
 cdef inline void write_two(int value, uint8_t* out) noexcept nogil:
-    out[0] = <uint8_t>(48 + value // 10)
-    out[1] = <uint8_t>(48 + value % 10)
+    memcpy(out, PAIRS + 2 * value, 2)
 
 
 cdef inline int read_two(const uint8_t* p) noexcept nogil:
@@ -266,6 +275,8 @@ cdef bint is_utf8(const uint8_t* p, size_t n) noexcept nogil:
             if word & 0x8080808080808080ULL:
                 break
             i += 8
+        if n - i >= 4 and n - i < 8 and not load_short(p + i, n - i) & 0x8080808080808080ULL:
+            break
         if i == n:
             break
         b = p[i]
