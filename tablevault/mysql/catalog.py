@@ -1,0 +1,238 @@
+"""What the server says of its tables: columns, keys, definitions, identity.
+
+Read in bulk from information_schema, a few statements a schema and two a table, so that
+thousands of tables take seconds.  Whatever cannot be brought back is refused here, by name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from tablevault.errors import CannotComplete, StatementFailed, Unsupported
+from tablevault.model import Column, Key, KeyColumn, TableDef, TableName
+from tablevault.mysql import ddl, identity
+from tablevault.mysql.sql import quote_name, quote_table, quote_text
+from tablevault.mysql.sql_ranges import usable_in_key
+from tablevault.mysql.tables import resolve_tables
+from tablevault.rows.kinds import specs_of
+
+if TYPE_CHECKING:
+    from tablevault.mysql.connect import Connection, Row
+
+__all__ = ["identity_now", "resolve_tables", "table_definition", "table_definitions"]
+
+_SINGLY = 20  # up to so many tables of a schema are asked for one by one
+_DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
+
+_COLUMNS = (
+    "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IS_NULLABLE, CHARACTER_SET_NAME, "
+    "COLLATION_NAME, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, "
+    "GENERATION_EXPRESSION, EXTRA FROM information_schema.COLUMNS WHERE {} "
+    "ORDER BY TABLE_NAME, ORDINAL_POSITION"
+)
+_TABLES = (
+    "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COLLATION, TABLE_ROWS, DATA_LENGTH "
+    "FROM information_schema.TABLES WHERE {}"
+)
+_INDEXES = (
+    "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, COLLATION, SUB_PART, INDEX_TYPE, {visible} "
+    "FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 AND {} "
+    "ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
+)
+_TRIGGERS = (
+    "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME FROM information_schema.TRIGGERS "
+    "WHERE TRIGGER_SCHEMA = {} "
+    "ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER"
+)
+
+
+def table_definition(conn: Connection, table: TableName) -> TableDef:
+    """One table's definition; see `table_definitions`."""
+    return table_definitions(conn, [table])[0]
+
+
+def table_definitions(conn: Connection, tables: Sequence[TableName]) -> list[TableDef]:
+    """The definitions of `tables`, in their order, as they are at this moment.
+
+    Raises Unsupported for a table that cannot be brought back exactly, CannotComplete for one
+    that is gone or whose definition the account may not see.
+    """
+    definitions: dict[TableName, TableDef] = {}
+    identities = identity.identities(conn, tables)
+    for schema, names in _by_schema(tables).items():
+        facts = _Facts(conn, schema, names)
+        for name in names:
+            table = TableName(schema, name)
+            definitions[table] = _definition(conn, table, facts, identities.get(table, ""))
+    return [definitions[table] for table in tables]
+
+
+def identity_now(
+    conn: Connection, tables: Sequence[TableName]
+) -> dict[TableName, tuple[str, str]]:
+    """Identity and normalised definition of each table that still exists.
+
+    To be compared with what the same call gave under the lock: error 1412 is no DDL detector.
+    """
+    identities = identity.identities(conn, tables)
+    found = {}
+    for table in tables:
+        try:
+            create_sql = _show_create(conn, table)
+        except StatementFailed as error:
+            if error.errno != 1146:
+                raise
+            continue
+        found[table] = (identities.get(table, ""), ddl.normalise(create_sql))
+    return found
+
+
+class _Facts:
+    """The rows of information_schema for some tables of one schema, by table name."""
+
+    def __init__(self, conn: Connection, schema: str, names: Sequence[str]) -> None:
+        mariadb = conn.server.family == "mariadb"
+        ignored = mariadb and conn.server.version >= (10, 6, 0)
+        visible = "IGNORED = 'NO'" if ignored else "1" if mariadb else "IS_VISIBLE = 'YES'"
+        indexes = _INDEXES.replace("{visible}", visible)
+        self.columns = _grouped(conn, _COLUMNS, schema, names)
+        self.tables = _grouped(conn, _TABLES, schema, names)
+        self.indexes = _grouped(conn, indexes, schema, names)
+        self.triggers: dict[str, list[str]] = defaultdict(list)
+        for table, trigger in conn.query(_TRIGGERS.format(quote_text(schema))):
+            self.triggers[_text(table)].append(_text(trigger))
+
+
+def _grouped(
+    conn: Connection, statement: str, schema: str, names: Sequence[str]
+) -> dict[str, list[Row]]:
+    """Rows by table name, the first column, which is dropped from them.
+
+    MariaDB answers an equality by opening one table, an IN by opening all of the schema.
+    """
+    in_schema = f"TABLE_SCHEMA = {quote_text(schema)}"
+    conditions = [in_schema]
+    if len(names) <= _SINGLY:
+        conditions = [f"{in_schema} AND TABLE_NAME = {quote_text(name)}" for name in names]
+    wanted = set(names)
+    grouped: dict[str, list[Row]] = defaultdict(list)
+    for condition in conditions:
+        for name, *row in conn.query(statement.replace("{}", condition)):
+            if _text(name) in wanted:
+                grouped[_text(name)].append(tuple(row))
+    return grouped
+
+
+def _definition(
+    conn: Connection, table: TableName, facts: _Facts, table_identity: str
+) -> TableDef:
+    if table.name not in facts.tables:
+        raise CannotComplete(f"table {table} is gone")
+    kind, engine, collation, rows, size = facts.tables[table.name][0]
+    if kind == b"SYSTEM VERSIONED":
+        raise Unsupported(
+            f"table {table} is system-versioned: its history cannot be brought back",
+            hint="leave the table out",
+        )
+    if kind != b"BASE TABLE":
+        raise Unsupported(f"{table} is no base table but a {_text(kind).lower()}")
+    columns = tuple(_column(row) for row in facts.columns[table.name])
+    specs_of(table, columns)  # raises for what cannot be brought back
+    create_sql = _show_create(conn, table)
+    counts = any(column.auto_increment for column in columns)
+    return TableDef(
+        table=table,
+        create_sql=create_sql,
+        columns=columns,
+        key=choose_key(columns, facts.indexes[table.name]),
+        engine=_text(engine),
+        collation=_text(collation),
+        identity=table_identity,
+        estimated_rows=int(rows or 0),
+        estimated_bytes=int(size or 0),
+        triggers=tuple(
+            _show_trigger(conn, table, name) for name in facts.triggers[table.name]
+        ),
+        auto_increment=(ddl.auto_increment(create_sql) or 1) if counts else None,
+    )
+
+
+def _column(row: Row) -> Column:
+    name, column_type, data_type, nullable, charset, collation = row[:6]
+    precision, scale, fraction, generation, extra = row[6:]
+    if scale is None:
+        scale = fraction
+    return Column(
+        name=_text(name),
+        column_type=_text(column_type),
+        data_type=_text(data_type).lower(),
+        nullable=nullable == b"YES",
+        charset=_text(charset) or None,
+        collation=_text(collation) or None,
+        precision=None if precision is None else int(precision),
+        scale=None if scale is None else int(scale),
+        generated=bool(generation),  # EXTRA would match DEFAULT_GENERATED, too
+        auto_increment=b"auto_increment" in (extra or b"").lower(),
+    )
+
+
+def choose_key(columns: Sequence[Column], indexes: Iterable[Row]) -> Key | None:
+    """PRIMARY if ranges over it are exact, else the smallest unique key that is as good.
+
+    `indexes` are the rows of unique keys: name, column, A or D, prefix length, type, visible.
+    """
+    by_name = {column.name: column for column in columns}
+    parts: dict[str, list[KeyColumn]] = defaultdict(list)
+    unusable: set[str] = set()
+    for index, column, direction, prefix, kind, visible in indexes:
+        name = _text(index)
+        part = by_name.get(_text(column))  # None for an expression
+        plain = prefix is None and kind == b"BTREE" and visible == b"1"
+        if plain and part is not None and usable_in_key(part):
+            parts[name].append(KeyColumn(part.name, direction == b"D"))
+        else:
+            unusable.add(name)
+    keys = [Key(name, tuple(p)) for name, p in parts.items() if name not in unusable]
+    return min(keys, key=lambda key: _key_rank(key, by_name), default=None)
+
+
+def _key_rank(key: Key, columns: dict[str, Column]) -> tuple[bool, int, int, str]:
+    texts = sum(columns[part.name].charset is not None for part in key.columns)
+    return key.name != "PRIMARY", len(key.columns), texts, key.name
+
+
+def _show_create(conn: Connection, table: TableName) -> str:
+    try:
+        row = conn.one(f"SHOW CREATE TABLE {quote_table(table)}")
+    except StatementFailed as error:
+        if error.errno not in _DENIED:
+            raise
+        raise CannotComplete(
+            f"the account may not see the definition of {table}", hint="grant SELECT on it"
+        ) from None
+    if row is None:
+        raise CannotComplete(f"table {table} is gone")
+    return _text(row[1])
+
+
+def _show_trigger(conn: Connection, table: TableName, name: str) -> str:
+    quoted = f"{quote_name(table.schema)}.{quote_name(name)}"
+    row = conn.one(f"SHOW CREATE TRIGGER {quoted}")
+    if row is None or row[2] is None:
+        raise CannotComplete(
+            f"the account may not see trigger `{name}` of {table}", hint="grant TRIGGER on it"
+        )
+    return _text(row[2])
+
+
+def _by_schema(tables: Iterable[TableName]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = defaultdict(list)
+    for table in tables:
+        grouped[table.schema].append(table.name)
+    return grouped
+
+
+def _text(value: bytes | None) -> str:
+    return "" if value is None else value.decode("utf-8", "surrogateescape")

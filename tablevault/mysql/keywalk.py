@@ -1,0 +1,135 @@
+"""Walking a key: where chunks begin, and whether the server reads a range as a range.
+
+Boundaries are values that exist, found in key order, never computed from MIN and MAX: any type,
+any gaps, composite and descending keys alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tablevault.errors import Unsupported
+from tablevault.model import Key, KeyRange, KeyValue, TableDef, TableName
+from tablevault.mysql import sql
+from tablevault.mysql.sql_ranges import after_predicate, order_by
+from tablevault.rows.kinds import specs_of
+
+if TYPE_CHECKING:
+    from tablevault.mysql.connect import Connection
+
+_RANGE_TYPES = frozenset({"range", "const", "eq_ref", "ref", "system"})
+_NO_ROWS = ("impossible where", "no matching", "unique row not found")
+
+
+def first_key(conn: Connection, definition: TableDef) -> KeyValue | None:
+    """The key of the first row, or None when the table is empty."""
+    return _at(conn, definition, _key(definition), None, 0)
+
+
+def walk(
+    conn: Connection, definition: TableDef, rows_per_chunk: Callable[[], int]
+) -> Iterator[KeyValue]:
+    """The keys at which chunks begin, the first chunk excepted (it is open below).
+
+    `rows_per_chunk` is asked before each step, so that the caller can adapt to the size of rows
+    already read.  Each key is greater than the one before, so half-open ranges between them,
+    open at both ends of the table, tile it.  Costs one pass over the key alone.
+    """
+    key = _key(definition)
+    last: KeyValue | None = None
+    while True:
+        step = max(1, rows_per_chunk())
+        # from a boundary, which is row 0 of its chunk, the next one is `step` rows on
+        value = _at(conn, definition, key, last, step if last is None else step - 1)
+        if value is None:
+            return
+        yield value
+        last = value
+
+
+def _at(
+    conn: Connection, definition: TableDef, key: Key, after: KeyValue | None, skip: int
+) -> KeyValue | None:
+    row = conn.one(_step_query(definition, key, after, skip))
+    if row is None:
+        return None
+    return tuple(b"" if value is None else value for value in row)
+
+
+def _step_query(definition: TableDef, key: Key, after: KeyValue | None, skip: int) -> str:
+    names = ", ".join(sql.quote_name(part.name) for part in key.columns)
+    where = ""
+    if after is not None:
+        where = f" WHERE {after_predicate(key, definition.columns, after)}"
+    return (
+        f"SELECT {names} FROM {sql.quote_table(definition.table)}{sql.force_index(key)}{where} "
+        f"ORDER BY {order_by(key)} LIMIT 1 OFFSET {skip}"
+    )
+
+
+@dataclass(frozen=True)
+class RangeVerdict:
+    """Whether the server reads a range as one, in key order without sorting; if not, why."""
+
+    usable: bool
+    reason: str = ""
+
+
+def check_range(
+    conn: Connection,
+    definition: TableDef,
+    range: KeyRange,
+    where: str | None = None,
+    *,
+    table: TableName | None = None,
+) -> RangeVerdict:
+    """Ask EXPLAIN how the rows of `range` would be read (of `table`, when it is another one)."""
+    key = _key(definition)
+    specs = specs_of(definition.table, definition.columns)
+    statement = sql.select_rows(
+        table or definition.table, specs, definition.columns, key, range, where
+    )
+    form = "FORMAT=TRADITIONAL " if conn.server.family == "mysql" else ""
+    rows = conn.query(f"EXPLAIN {form}{statement}")
+    # id, select_type, table, [partitions,] type, possible_keys, key, ..., Extra
+    shift = 1 if conn.server.family == "mysql" else 0
+    access, used, extra = (_text(rows[0][at]) for at in (3 + shift, 5 + shift, -1))
+    if any(sign in extra.lower() for sign in _NO_ROWS):
+        return RangeVerdict(True)
+    if "filesort" in extra.lower() or "temporary" in extra.lower():
+        return RangeVerdict(False, f"the server sorts the rows: {extra}")
+    if used != key.name:
+        return RangeVerdict(False, f"the server reads by {used or 'no key'}, not `{key.name}`")
+    whole = range.lo is None and range.hi is None
+    if access not in _RANGE_TYPES and not (whole and access == "index"):
+        return RangeVerdict(False, f"the server reads the whole key `{key.name}` ({access})")
+    return RangeVerdict(True)
+
+
+def assert_range(
+    conn: Connection,
+    definition: TableDef,
+    range: KeyRange,
+    where: str | None = None,
+    *,
+    table: TableName | None = None,
+) -> None:
+    """Raise Unsupported when a range of this table would be read by scanning all of it."""
+    verdict = check_range(conn, definition, range, where, table=table)
+    if not verdict.usable:
+        raise Unsupported(
+            f"table {table or definition.table}: a range of key `{_key(definition).name}` is "
+            f"not read as a range: {verdict.reason}"
+        )
+
+
+def _key(definition: TableDef) -> Key:
+    if definition.key is None:
+        raise ValueError(f"table {definition.table} has no usable key")
+    return definition.key
+
+
+def _text(value: bytes | None) -> str:
+    return "" if value is None else value.decode("utf-8", "replace")
