@@ -12,10 +12,10 @@ import fcntl
 import json
 import os
 import re
+import threading
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,25 +23,17 @@ from tablevault import names
 from tablevault.errors import CannotComplete, UsageError
 from tablevault.vault.files import FILE_MODE, flock_now, make_folders, sync_folder
 
-BEGUN = "begun"  # the first entry: who began what
+Entry = Mapping[str, Any]
+"""One line: `n` (from 0), `time` (Unix seconds), `kind`, and the fields it was appended with."""
+
 _FORBIDDEN = re.compile(r"passw(or)?d|^pwd$|secret", re.IGNORECASE)
 _RESERVED = frozenset({"n", "time", "kind", "crc"})
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line: its number from 0, when, what, and the fields it was appended with."""
-
-    number: int
-    time: float
-    kind: str
-    fields: Mapping[str, Any]
 
 
 class Journal:
     """A run's journal, open for appending and locked: one process at a time works on a run.
 
-    `append` may be called by one thread at a time.
+    `folder` is the run's own, `<state-dir>/<run-id>`.  Threads may append at the same time.
     """
 
     def __init__(self, path: Path, descriptor: int, entries: list[Entry]) -> None:
@@ -49,40 +41,46 @@ class Journal:
         self.entries = entries
         self._descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
+        self._appending = threading.Lock()
 
     @classmethod
-    def create(cls, state_dir: Path, run: str, header: Mapping[str, Any]) -> Self:
-        """Begin the journal of a new run.  Raises UsageError where it cannot be written."""
-        path = journal_path(state_dir, run)
+    def create(
+        cls, folder: Path, run: str, header: Mapping[str, Any], *, kind: str = "begun"
+    ) -> Self:
+        """Begin the journal of a new run; `header` is its first entry, of kind `kind`.
+
+        Raises UsageError where it cannot be written, or when the run has a journal already.
+        """
+        path = folder / names.JOURNAL
         try:
-            make_folders(path.parent)
+            make_folders(folder)
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             descriptor = os.open(path, flags, FILE_MODE)
         except OSError as error:
             raise UsageError(
-                f"cannot write the journal of run {run} in {state_dir}: {error.strerror}",
+                f"cannot write the journal of run {run} in {folder}: {error.strerror}",
                 hint="name a writable folder with --state-dir",
             ) from error
         journal = cls(path, descriptor, [])
         try:
             _lock(descriptor, run)
-            sync_folder(path.parent)
-            journal.append(BEGUN, **{"pid": os.getpid(), **header})
+            sync_folder(folder)
+            journal.append(kind, **{"run": run, "pid": os.getpid(), **header})
         except BaseException:
             journal.close()
             raise
         return journal
 
     @classmethod
-    def open(cls, state_dir: Path, run: str) -> Self:
+    def open(cls, folder: Path) -> Self:
         """Go on with a run's journal; `entries` holds what was done.
 
         Raises UsageError (no such run), LockedByRun, CannotComplete (damaged).
         """
-        path = journal_path(state_dir, run)
-        descriptor = _open(path, os.O_RDWR | os.O_APPEND, run)
+        path = folder / names.JOURNAL
+        descriptor = _open(path, os.O_RDWR | os.O_APPEND)
         try:
-            _lock(descriptor, run)
+            _lock(descriptor, folder.name)
             entries, good = _replay(_read_all(descriptor), path)
             if good < os.fstat(descriptor).st_size:
                 os.ftruncate(descriptor, good)
@@ -95,23 +93,24 @@ class Journal:
     def append(self, kind: str, **fields: Any) -> Entry:
         """Add an entry; it is on disk on return.  Raises CannotComplete when it is not.
 
-        Refuses fields named like a password with ValueError: that is a programming error.
+        Fields named like a password are refused with ValueError: that is a programming error.
         """
         _check_fields(fields)
-        entry = Entry(len(self.entries), time.time(), kind, fields)
-        line = _line(entry)
-        try:
-            _write_all(self._descriptor, line)
-            os.fsync(self._descriptor)
-        except OSError as error:
-            self._take_back()
-            raise CannotComplete(
-                f"cannot write journal {self.path}: {error.strerror}",
-                hint="free space, then resume the run",
-            ) from error
-        self._size += len(line)
-        self.entries.append(entry)
-        return entry
+        with self._appending:
+            entry = {"n": len(self.entries), "time": time.time(), "kind": kind, **fields}
+            line = _line(entry)
+            try:
+                _write_all(self._descriptor, line)
+                os.fsync(self._descriptor)
+            except OSError as error:
+                self._take_back()
+                raise CannotComplete(
+                    f"cannot write journal {self.path}: {error.strerror}",
+                    hint="free space, then resume the run",
+                ) from error
+            self._size += len(line)
+            self.entries.append(entry)
+            return entry
 
     def close(self) -> None:
         """Close the journal and end its lock; harmless when repeated."""
@@ -134,19 +133,19 @@ class Journal:
             self.close()
 
 
-def read_journal(state_dir: Path, run: str) -> list[Entry]:
+def read_journal(folder: Path) -> list[Entry]:
     """A run's entries, also while another process appends to it."""
-    path = journal_path(state_dir, run)
-    descriptor = _open(path, os.O_RDONLY, run)
+    path = folder / names.JOURNAL
+    descriptor = _open(path, os.O_RDONLY)
     try:
         return _replay(_read_all(descriptor), path)[0]
     finally:
         os.close(descriptor)
 
 
-def is_running(state_dir: Path, run: str) -> bool:
+def is_running(folder: Path) -> bool:
     """Whether a living process works on the run."""
-    descriptor = _open(journal_path(state_dir, run), os.O_RDONLY, run)
+    descriptor = _open(folder / names.JOURNAL, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -158,26 +157,16 @@ def is_running(state_dir: Path, run: str) -> bool:
 
 def list_runs(state_dir: Path) -> list[str]:
     """The ids of the runs that have a journal, oldest first."""
-    with contextlib.suppress(FileNotFoundError):
-        return sorted(path.parent.name for path in state_dir.glob(f"*/{names.JOURNAL}"))
-    return []
+    return sorted(path.parent.name for path in state_dir.glob(f"*/{names.JOURNAL}"))
 
 
-def journal_path(state_dir: Path, run: str) -> Path:
-    """Where a run's journal is.  Raises UsageError when `run` is not a run's id."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run):
-        raise UsageError(
-            f"{run!r} is not the id of a run", hint="a run's id is printed as it begins"
-        )
-    return state_dir / run / names.JOURNAL
-
-
-def _open(path: Path, flags: int, run: str) -> int:
+def _open(path: Path, flags: int) -> int:
     try:
         return os.open(path, flags | os.O_CLOEXEC)
     except FileNotFoundError:
         raise UsageError(
-            f"there is no run {run} in {path.parent.parent}", hint="name the folder by --state-dir"
+            f"there is no run {path.parent.name} in {path.parent.parent}",
+            hint="name the folder of the runs with --state-dir",
         ) from None
     except OSError as error:
         raise UsageError(f"cannot open journal {path}: {error.strerror}") from error
@@ -211,10 +200,10 @@ def _replay(text: bytes, path: Path) -> tuple[list[Entry], int]:
         if torn and good + len(line) == len(text):
             break
         entry = _parse(line)
-        if entry is None or entry.number != len(entries):
+        if entry is None or entry["n"] != len(entries):
             raise CannotComplete(
                 f"journal {path} is damaged in line {len(entries) + 1}",
-                hint="the run cannot be resumed: clean up its tables and begin a new one",
+                hint="the run cannot be resumed: remove its tables by hand and begin a new one",
             )
         entries.append(entry)
         good += len(line)
@@ -222,20 +211,16 @@ def _replay(text: bytes, path: Path) -> tuple[list[Entry], int]:
 
 
 def _line(entry: Entry) -> bytes:
-    record = {"n": entry.number, "time": entry.time, "kind": entry.kind, **entry.fields}
-    return json.dumps(record | {"crc": _crc(record)}, separators=(",", ":")).encode() + b"\n"
+    record = {**entry, "crc": _crc(entry)}
+    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
 def _parse(line: bytes) -> Entry | None:
-    try:
-        record = json.loads(line)
-        crc = record.pop("crc")
-        if crc != _crc(record):
-            return None
-        number, when, kind = record.pop("n"), record.pop("time"), record.pop("kind")
-        return Entry(int(number), float(when), str(kind), record)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        record: dict[str, Any] = json.loads(line)
+        if record.pop("crc") == _crc(record) and {"n", "time", "kind"} <= record.keys():
+            return record
+    return None
 
 
 def _crc(record: Mapping[str, Any]) -> str:
