@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
 
 from tablevault.engine.meter import Meter
+from tablevault.engine.pool import run_aside
 from tablevault.errors import Interrupted, TablevaultError
-from tablevault.events import Progress, Reporter, RunBegan, RunEnded, TableProgress
+from tablevault.events import Progress, Reporter, RunBegan, RunEnded, TableProgress, Waiting
+
+R = TypeVar("R")
+
+
+@dataclass
+class Ending:
+    """How a run that raises nothing ends; set to "findings" by a check that found some."""
+
+    status: str = "ok"
 
 
 @contextmanager
 def reported(
     reporter: Reporter, operation: str, *, snapshot: str | None = None, tables: Sequence[str] = ()
-) -> Iterator[None]:
+) -> Iterator[Ending]:
     """Emit the run's first event, and its last one however the run ends.
 
     An interruption leaves as Interrupted; every other exception leaves as it is.
     """
     reporter.emit(RunBegan(operation=operation, snapshot=snapshot, tables=tuple(tables)))
+    ending = Ending()
     try:
-        yield
+        yield ending
+        reporter.emit(RunEnded(status=ending.status, seconds=reporter.seconds, percent=100.0))
     except KeyboardInterrupt:
         message = f"{operation} interrupted"
         reporter.emit(RunEnded(status="interrupted", seconds=reporter.seconds, message=message))
@@ -36,6 +50,21 @@ def reported(
     except BaseException as error:
         reporter.emit(RunEnded(status="failed", seconds=reporter.seconds, message=repr(error)))
         raise
+
+
+def aside(
+    reporter: Reporter,
+    what: str,
+    call: Callable[[], R],
+    interrupt: Callable[[], None] = lambda: None,
+) -> R:
+    """Run a blocking call beside the coordinator, which says what is waited for meanwhile."""
+    began_s = time.monotonic()
+
+    def tick() -> None:
+        reporter.emit(Waiting(what=what, seconds=time.monotonic() - began_s))
+
+    return run_aside(call, on_tick=tick, interrupt=interrupt)
 
 
 class ProgressSampler:

@@ -1,0 +1,330 @@
+"""Restore: build the replacement beside the live table, prove it, and only then swap.
+
+Nothing live is touched before every row group has been proven by the server and every index has
+been counted.  Whatever happens on the way (an error, an interruption, a kill) leaves the live
+table whole and the run resumable from its journal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tablevault.engine.poller import Poller
+from tablevault.engine.pool import Pool
+from tablevault.errors import CannotComplete, TablevaultError
+from tablevault.events import ChunkDone, Observer, Reporter, TableDone, silent
+from tablevault.model import Snapshot, TableName
+from tablevault.mysql import watch
+from tablevault.mysql.connect import ConnectOptions, Purpose, connect
+from tablevault.names import new_run_id
+from tablevault.ops import remains
+from tablevault.ops.options import RestoreOptions, RestoreResult, TableResult
+from tablevault.ops.restore_board import Board, BuildIndex, LoadGroup, ProveTable, TableJob, Task
+from tablevault.ops.restore_plan import plan_jobs, preflight, run_table
+from tablevault.ops.restore_worker import Loader
+from tablevault.ops.running import ProgressSampler, aside, reported
+from tablevault.ops.runs import RunState, header, replay, run_folder
+from tablevault.ops.swap import swap_proven
+from tablevault.ops.verify import check_files
+from tablevault.vault.journal import Journal
+from tablevault.vault.catalog import resolve
+from tablevault.vault.store import Store
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What the steps of one restore work with."""
+
+    target: ConnectOptions
+    store: Store
+    snapshot: Snapshot
+    jobs: tuple[TableJob, ...]
+    options: RestoreOptions
+    journal: Journal
+    reporter: Reporter
+    local_infile: bool
+
+
+def restore(
+    target: ConnectOptions,
+    store: Store,
+    snapshot_text: str,
+    options: RestoreOptions,
+    state_dir: Path,
+    observer: Observer = silent,
+) -> RestoreResult:
+    """Restore tables of a snapshot into staging tables, prove them, and swap if asked to.
+
+    Raises SnapshotUnusable before the server is touched; UsageError, Unsupported, CannotComplete
+    before anything is created; later failures leave a run that `resume` completes.
+    """
+    run = new_run_id()
+    reporter = Reporter(run, observer)
+    with reported(reporter, "restore", snapshot=snapshot_text):
+        reporter.begin_phase("checking", "manifest and files")
+        snapshot = resolve(store, snapshot_text)
+        jobs = plan_jobs(store, snapshot, options, run)
+        check_files(reporter, store, snapshot, [job.entry for job in jobs], options.threads)
+        reporter.begin_phase("planning", "what the server allows")
+        local_infile = aside(
+            reporter, "asking the server", lambda: preflight(target, snapshot, jobs, options)
+        )
+        # From here on the journal says, before each step, what this run makes on the server.
+        with Journal.create(
+            state_dir / run,
+            run,
+            header(snapshot.id, _recorded(options), [run_table(job, run) for job in jobs]),
+        ) as journal:
+            site = _Site(
+                target, store, snapshot, jobs, options, journal, reporter, local_infile
+            )
+            return _carry_out(site, Board(jobs))
+
+
+def resume(
+    target: ConnectOptions,
+    store: Store,
+    run: str,
+    state_dir: Path,
+    observer: Observer = silent,
+    *,
+    swap: bool = False,
+) -> RestoreResult:
+    """Complete a restore that died: end what it left running, re-prove what it finds, go on.
+
+    At most one transaction a thread is done twice.  Raises UsageError for an unknown run.
+    """
+    reporter = Reporter(run, observer)
+    with Journal.open(run_folder(state_dir, run)) as journal:
+        state = replay(run, journal.entries)
+        with reported(reporter, "restore", snapshot=state.snapshot):
+            if state.status not in ("begun", "proven"):
+                raise CannotComplete(f"run {run} is {state.status}: there is nothing to resume")
+            reporter.begin_phase("checking", "manifest and files")
+            snapshot = resolve(store, state.snapshot)
+            options = dataclasses.replace(_remembered(state.options), swap=swap)
+            jobs = _resumed_jobs(plan_jobs(store, snapshot, options, run), state)
+            check_files(reporter, store, snapshot, [job.entry for job in jobs], options.threads)
+            reporter.begin_phase("planning", "what the dead run left")
+            aside(reporter, "ending what still runs", lambda: remains.end(target, state))
+            local_infile = aside(
+                reporter,
+                "asking the server",
+                lambda: preflight(target, snapshot, jobs, options, ours=_staged(state)),
+            )
+            site = _Site(
+                target, store, snapshot, jobs, options, journal, reporter, local_infile
+            )
+            return _carry_out(site, _resumed_board(jobs, state))
+
+
+def _carry_out(site: _Site, board: Board) -> RestoreResult:
+    """Load, index and prove every table; swap last, and only if asked to."""
+    reporter = site.reporter
+    reporter.begin_phase("loading")
+    with ExitStack() as stack:
+        loaders = aside(reporter, "opening connections", lambda: _open_loaders(site, stack))
+        try:
+            _work_off(site, board, loaders)
+        except BaseException:
+            reporter.begin_phase("stopping", "ending what still runs on the server")
+            remains.end_quietly(site.target, replay(reporter.run, site.journal.entries))
+            raise
+    site.journal.append("proven all")
+    hints: tuple[str, ...] = ()
+    if site.options.swap:
+        reporter.begin_phase("swapping")
+        swapped = swap_proven(
+            site.target, site.journal, reporter, lock_wait_s=site.options.lock_wait_s
+        )
+        return _result(site, "swapped", {t.table: t.kept for t in swapped.tables}, hints)
+    return _result(site, "proven", {}, hints)
+
+
+def _open_loaders(site: _Site, stack: ExitStack) -> list[Loader]:
+    """One connection a thread; their ids are journalled before they do anything."""
+    loaders = []
+    for _ in range(site.options.threads):
+        connection = connect(site.target, Purpose.LOAD, no_binlog=not site.options.log_bin)
+        loader = Loader(
+            connection,
+            site.store,
+            site.snapshot.id,
+            site.journal,
+            local_infile=site.local_infile,
+        )
+        stack.callback(loader.close)
+        loaders.append(loader)
+        server = connection.server
+        site.journal.append(
+            "connections",
+            ids=[connection.id],
+            server_started=server.started_at,
+            server_uuid=server.uuid,
+        )
+    return loaders
+
+
+def _work_off(site: _Site, board: Board, loaders: Sequence[Loader]) -> None:
+    reporter = site.reporter
+    sampler = ProgressSampler(reporter, board.cost_total)
+    pool: Pool[Loader, Task, Task] = Pool(
+        loaders,
+        lambda loader, task: loader.work(task),
+        interrupt=lambda loader: loader.connection.abort(),
+    )
+
+    def on_result(task: Task) -> None:
+        for follower, priority in board.after(task):
+            pool.add(follower, priority=priority)
+        _tell(reporter, board, task)
+
+    with _index_monitor(site, loaders) as monitor:
+
+        def on_tick() -> None:
+            phase = board.phase()
+            if phase != reporter.phase:
+                reporter.begin_phase(phase)
+            tables = board.progress(*_live(loaders))
+            sampler.show(
+                tables,
+                bytes_total=board.bytes_total,
+                cost_done=board.cost_done(tables, monitor.latest or {}),
+            )
+
+        for task, priority in board.first_tasks():
+            pool.add(task, priority=priority)
+        pool.run(on_result, on_tick)
+        on_tick()
+
+
+def _tell(reporter: Reporter, board: Board, task: Task) -> None:
+    match task:
+        case LoadGroup(job):
+            reporter.emit(
+                ChunkDone(
+                    table=str(job.target),
+                    chunk=task.chunk.index,
+                    row_group=task.group,
+                    rows=task.row_group.digest.rows,
+                    size_bytes=task.row_group.wire_bytes,
+                    proven=job.keyed,
+                )
+            )
+        case ProveTable(job):
+            reporter.emit(
+                TableDone(
+                    table=str(job.target),
+                    rows=job.entry.digest.rows,
+                    size_bytes=job.entry.wire_bytes,
+                    seconds=reporter.seconds,
+                )
+            )
+        case _:
+            pass
+
+
+def _live(loaders: Sequence[Loader]) -> tuple[dict[int, int], dict[int, int]]:
+    """Rows and bytes of row groups at hand, by table, from the bytes sent so far."""
+    rows: dict[int, int] = {}
+    sizes: dict[int, int] = {}
+    for loader in loaders:
+        task = loader.task
+        if isinstance(task, LoadGroup):
+            group = task.row_group
+            sent = min(loader.live_bytes, group.wire_bytes)
+            number = task.job.index
+            sizes[number] = sizes.get(number, 0) + sent
+            share = sent / group.wire_bytes if group.wire_bytes else 0.0
+            rows[number] = rows.get(number, 0) + int(group.digest.rows * share)
+    return rows, sizes
+
+
+def _index_monitor(site: _Site, loaders: Sequence[Loader]) -> Poller[Mapping[int, float]]:
+    """How far the running index builds are, asked on a connection of its own."""
+    opened: list[watch.Watch] = []
+
+    def ask() -> Mapping[int, float]:
+        if not opened:
+            opened.append(watch.Watch(connect(site.target)))
+        fractions = {}
+        for loader in loaders:
+            task = loader.task
+            if isinstance(task, BuildIndex):
+                fraction = opened[0].index_progress(loader.connection.id)
+                if fraction is not None:
+                    fractions[task.job.index] = fraction
+        return fractions
+
+    def close() -> None:
+        for one in opened:
+            one.close()
+
+    return Poller(ask, every_s=0.5, close=close)
+
+
+def _resumed_jobs(jobs: tuple[TableJob, ...], state: RunState) -> tuple[TableJob, ...]:
+    """Staging tables that cannot be gone on with are replaced: half created, or without a key."""
+    return tuple(
+        dataclasses.replace(
+            job,
+            replace_staging=job.index in state.creating
+            and (job.index not in state.created or not job.keyed),
+        )
+        for job in jobs
+    )
+
+
+def _resumed_board(jobs: tuple[TableJob, ...], state: RunState) -> Board:
+    created = frozenset(
+        job.index for job in jobs if job.index in state.created and not job.replace_staging
+    )
+    return Board(jobs, state.begun_groups(), created)
+
+
+def _staged(state: RunState) -> frozenset[TableName]:
+    return frozenset(state.tables[number].staging for number in state.creating)
+
+
+def _recorded(options: RestoreOptions) -> dict[str, object]:
+    record = dataclasses.asdict(options)
+    if options.as_table:
+        record["as_table"] = [options.as_table.schema, options.as_table.name]
+    return record
+
+
+def _remembered(record: Mapping[str, object]) -> RestoreOptions:
+    values = dict(record)
+    values["patterns"] = tuple(values["patterns"])  # type: ignore[arg-type]
+    if values["as_table"]:
+        values["as_table"] = TableName(*values["as_table"])  # type: ignore[misc]
+    return RestoreOptions(**values)  # type: ignore[arg-type]
+
+
+def _result(
+    site: _Site,
+    status: str,
+    kept: Mapping[TableName, TableName | None],
+    hints: tuple[str, ...],
+) -> RestoreResult:
+    return RestoreResult(
+        run=site.reporter.run,
+        snapshot=site.snapshot.id,
+        status=status,
+        tables=tuple(
+            TableResult(
+                job.target,
+                job.entry.digest.rows,
+                job.entry.wire_bytes,
+                staging=job.staging if status == "proven" else None,
+                kept=kept.get(job.target),
+            )
+            for job in site.jobs
+        ),
+        seconds=site.reporter.seconds,
+        hints=hints,
+    )

@@ -1,0 +1,157 @@
+"""Planning a restore: from a manifest and options to one job a table, and what must hold first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from tablevault.engine.plan import assert_tiles
+from tablevault.errors import CannotComplete, Unsupported, UsageError
+from tablevault.model import Snapshot, TableEntry, TableName
+from tablevault.mysql import ddl, sink, sql_tables
+from tablevault.mysql import server as servers
+from tablevault.mysql.connect import ConnectOptions, Connection, connect
+from tablevault.names import kept_table, set_aside_table, staging_table
+from tablevault.ops.options import RestoreOptions
+from tablevault.ops.restore_board import TableJob
+from tablevault.ops.runs import RunTable
+from tablevault.ops.selection import select_entries
+from tablevault.ops.swap import refuse_entangled
+from tablevault.rows.kinds import specs_of
+from tablevault.vault.chunklist import read_chunks
+from tablevault.vault.store import Store
+
+# Below this, building indexes beside the rows costs less than one more pass for each.
+INLINE_MAX_BYTES = 2 << 20
+
+
+def plan_jobs(
+    store: Store, snapshot: Snapshot, options: RestoreOptions, run: str
+) -> tuple[TableJob, ...]:
+    """One job for each table that `options` name.
+
+    Raises UsageError for names that do not fit, Unsupported for what cannot be restored exactly,
+    SnapshotUnusable for a chunk list that is damaged or does not tile its table.
+    """
+    entries = select_entries(snapshot, options.patterns)
+    if options.as_table and len(entries) != 1:
+        raise UsageError(f"--as names one table, but {len(entries)} are to be restored")
+    if snapshot.partial and not (options.as_table or options.into):
+        raise UsageError(
+            f"snapshot {snapshot.id} is partial: it was taken with --where",
+            hint="restore it beside the live table with --as SCHEMA.TABLE or --into SCHEMA",
+        )
+    return tuple(
+        _plan_job(store, snapshot, entry, index, options, run)
+        for index, entry in enumerate(entries)
+    )
+
+
+def run_table(job: TableJob, run: str) -> RunTable:
+    """All names of a job's table, for the journal."""
+    return RunTable(
+        source=job.entry.definition.table,
+        target=job.target,
+        staging=job.staging,
+        kept=kept_table(job.target, run),
+        undone=set_aside_table(job.target, run),
+        rows=job.entry.digest.rows,
+        size_bytes=job.entry.wire_bytes,
+    )
+
+
+def _plan_job(
+    store: Store,
+    snapshot: Snapshot,
+    entry: TableEntry,
+    index: int,
+    options: RestoreOptions,
+    run: str,
+) -> TableJob:
+    definition = entry.definition
+    target = options.as_table or TableName(
+        options.into or definition.table.schema, definition.table.name
+    )
+    staging = staging_table(target, run)
+    if ddl.foreign_keys(definition.create_sql):
+        raise Unsupported(
+            f"table {definition.table} has foreign keys, which this version cannot restore",
+            hint="restore the rows of its snapshot by hand, or leave the table out",
+        )
+    keep = {definition.key.name} if definition.key else set()
+    deferred = ddl.deferred_indexes(definition.create_sql, keep)
+    if _inline(options.indexes, entry):
+        keep |= {index.name for index in deferred}
+        deferred = ()
+    chunks = tuple(read_chunks(store, snapshot.id, entry))
+    if definition.key:
+        what = f"table {definition.table}"
+        assert_tiles([chunk.range for chunk in chunks], what)
+        assert_tiles([g.range for chunk in chunks for g in chunk.row_groups], f"{what} (groups)")
+    return TableJob(
+        index=index,
+        entry=entry,
+        target=target,
+        staging=staging,
+        specs=specs_of(definition.table, definition.columns),
+        chunks=chunks,
+        staging_sql=ddl.staging_sql(
+            definition.create_sql, staging, keep, family=snapshot.server.family
+        ),
+        indexes=tuple(f"ADD {index.text}" for index in deferred),
+    )
+
+
+def _inline(indexes: str, entry: TableEntry) -> bool:
+    return indexes == "inline" or (indexes == "auto" and entry.wire_bytes < INLINE_MAX_BYTES)
+
+
+def preflight(
+    target: ConnectOptions,
+    snapshot: Snapshot,
+    jobs: Sequence[TableJob],
+    options: RestoreOptions,
+    *,
+    ours: Collection[TableName] = (),
+) -> bool:
+    """Whether rows go in by LOAD DATA LOCAL (else by INSERT), when nothing stands in the way.
+
+    Raises before anything is created: another server family, a schema that is missing, a view
+    in the place of a table, a staging name that is taken (unless it is `ours`, of a run that is
+    resumed), foreign keys or triggers around the live table.
+    """
+    with connect(target) as connection:
+        if connection.server.family != snapshot.server.family:
+            raise Unsupported(
+                f"snapshot {snapshot.id} is of a {snapshot.server.family} server and cannot be "
+                f"proven on {connection.server.family}",
+                hint="both render values differently; restore it to a server of its own family",
+            )
+        for job in jobs:
+            _check_names(connection, job, ours)
+            if options.swap:
+                refuse_entangled(connection, job.target)
+        local_infile = not servers.local_infile_off(connection)
+        if not local_infile:
+            largest = max((job.entry.largest_row for job in jobs), default=0)
+            sink.require_insertable(connection, largest)
+        return local_infile
+
+
+def _check_names(
+    connection: Connection, job: TableJob, ours: Collection[TableName]
+) -> None:
+    if connection.one(sql_tables.schema_exists(job.target.schema)) is None:
+        raise UsageError(
+            f"schema {job.target.schema} does not exist on the server",
+            hint="create it first, or restore into another one with --into",
+        )
+    live = connection.one(sql_tables.table_type(job.target))
+    if live is not None and live[0] != b"BASE TABLE":
+        kind = (live[0] or b"").decode().lower()
+        raise UsageError(f"{job.target} is a {kind}, not a table", hint="use --as or --into")
+    taken = connection.one(sql_tables.table_type(job.staging)) is not None
+    if taken and job.staging not in ours:
+        raise CannotComplete(
+            f"the staging name {job.staging} is taken by a table that is not of this run",
+            hint="look whose it is; nothing was touched",
+        )

@@ -1,0 +1,235 @@
+"""A worker of a restore: what each task of the board does on one connection.
+
+Order is safety here.  Every step is journalled before and after; a row group is committed only
+when the server itself has recomputed its digest; what fails is rolled back and said at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from tablevault.errors import CannotComplete, ProofFailed, StatementFailed
+from tablevault.model import Digest, KeyRange
+from tablevault.mysql import ddl, sink, sql, sql_digest, sql_tables
+from tablevault.mysql.connect import Connection
+from tablevault.ops.restore_board import (
+    BuildIndex,
+    CreateStaging,
+    LoadGroup,
+    ProveTable,
+    TableJob,
+    Task,
+)
+from tablevault.rows.rowcodec import LoadBlocks, RowEncoder
+from tablevault.rows.text import split_text
+from tablevault.vault.chunk import ChunkReader
+from tablevault.vault.journal import Journal
+from tablevault.vault.store import Store
+
+_TRIES = 5  # of a transaction that met a deadlock or a lock wait timeout
+
+
+class Loader:
+    """One connection, one open chunk file, and counters that others may look at."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        store: Store,
+        snapshot: str,
+        journal: Journal,
+        *,
+        local_infile: bool,
+    ) -> None:
+        self.connection = connection
+        self.task: Task | None = None
+        self.live_bytes = 0  # text sent of the row group at hand
+        self._store = store
+        self._snapshot = snapshot
+        self._journal = journal
+        self._local_infile = local_infile
+        self._reader: tuple[str, ChunkReader] | None = None
+
+    def work(self, task: Task) -> Task:
+        """Carry out one task; returns it when it is done and proven."""
+        self.task, self.live_bytes = task, 0
+        try:
+            match task:
+                case CreateStaging(job):
+                    self._create(job)
+                case LoadGroup():
+                    self._load(task)
+                case BuildIndex(job, number):
+                    self._build_index(job, number)
+                case ProveTable(job):
+                    self._prove_table(job)
+            return task
+        finally:
+            self.task, self.live_bytes = None, 0
+
+    def close(self) -> None:
+        """Release the file and the connection; never raises."""
+        if self._reader is not None:
+            self._reader[1].close()
+        self.connection.close()
+
+    def _create(self, job: TableJob) -> None:
+        """The staging table.  One of that name is a dead run's, which journalled it as its own."""
+        self._journal.append("creating", table=job.index, staging=str(job.staging))
+        if job.replace_staging:
+            self.connection.execute(sql_tables.drop_table(job.staging))
+        self.connection.execute(job.staging_sql)
+        self._journal.append("created", table=job.index)
+
+    def _load(self, task: LoadGroup) -> None:
+        """One row group: one transaction, proven by the server before it is committed."""
+        where = {"table": task.job.index, "chunk": task.chunk.index, "group": task.group}
+        if task.found and self._stands(task):
+            return
+        self._journal.append("loading", **where)
+        for attempt in range(1, _TRIES + 1):
+            try:
+                self._load_once(task)
+                break
+            except StatementFailed as error:
+                if not error.transient or attempt == _TRIES:
+                    raise
+                time.sleep(0.1 * 2**attempt)
+        self._journal.append("proven", **where)
+
+    def _stands(self, task: LoadGroup) -> bool:
+        """Whether the dead run's transaction for this row group was committed, and is right.
+
+        A row group is committed whole or not at all; anything else in its range is not ours.
+        """
+        found = self._digest(task.job, task.row_group.range)
+        if found == task.row_group.digest:
+            return True
+        if found.rows == 0:
+            return False
+        raise _mismatch(task, found)
+
+    def _load_once(self, task: LoadGroup) -> None:
+        job, digest = task.job, task.row_group.digest
+        columns, exact, rows = self._open(task).row_group(task.group)
+        self.live_bytes = 0
+        blocks = RowEncoder(job.specs).encode_blocks(columns, exact, rows)
+        # without a key a row group has no bounds to be proven in: the table is, as a whole
+        prove = (lambda: self._prove_group(task)) if job.keyed else None
+        if self._local_infile:
+            token = sink.new_token()
+            family = self.connection.server.family
+            statement = sql.load_data(job.staging, job.specs, token, family)
+            sink.load_rows(
+                self.connection,
+                statement,
+                token,
+                blocks,
+                digest.rows,
+                self._count,
+                before_commit=prove,
+            )
+        else:
+            sink.insert_rows(
+                self.connection,
+                sql.insert_prefix(job.staging, job.specs),
+                self._literal_rows(job, blocks),
+                digest.rows,
+                self._count,
+                before_commit=prove,
+            )
+
+    def _literal_rows(self, job: TableJob, blocks: LoadBlocks) -> Iterator[str]:
+        columns = job.entry.definition.columns
+        for block in blocks:
+            for values in split_text(block):
+                yield sql.insert_row(job.specs, columns, values)
+
+    def _count(self, size_bytes: int) -> None:
+        self.live_bytes += size_bytes
+
+    def _open(self, task: LoadGroup) -> ChunkReader:
+        if self._reader is not None:
+            path, reader = self._reader
+            if path == task.chunk.path:
+                return reader
+            reader.close()
+            self._reader = None
+        definition = task.job.entry.definition
+        reader = ChunkReader(self._store, self._snapshot, definition, task.chunk, task.job.specs)
+        self._reader = (task.chunk.path, reader)
+        return reader
+
+    def _prove_group(self, task: LoadGroup) -> None:
+        found = self._digest(task.job, task.row_group.range)
+        if found != task.row_group.digest:
+            raise _mismatch(task, found)
+
+    def _digest(self, job: TableJob, key_range: KeyRange | None) -> Digest:
+        definition = job.entry.definition
+        statement = sql_digest.digest_query(
+            job.staging,
+            job.specs,
+            definition.columns,
+            self.connection.server.family,
+            definition.key,
+            key_range,
+        )
+        return sql_digest.parse_digest(self.connection.one(statement))
+
+    def _build_index(self, job: TableJob, number: int) -> None:
+        clause = job.indexes[number]
+        self._journal.append("indexing", table=job.index, index=number, clause=clause)
+        if not self._index_stands(job, clause):
+            self.connection.execute(sql_tables.alter_table(job.staging, clause))
+        self._journal.append("indexed", table=job.index, index=number)
+
+    def _index_stands(self, job: TableJob, clause: str) -> bool:
+        """Whether a dead run's ALTER took effect after all: it must not be repeated."""
+        built = ddl.deferred_indexes(self._definition(job), ())
+        return clause in {f"ADD {index.text}" for index in built}
+
+    def _prove_table(self, job: TableJob) -> None:
+        """Rows by every index, the whole digest where there is no key, and the definition."""
+        expected = job.entry.digest
+        if not job.keyed:
+            found = self._digest(job, None)
+            if found != expected:
+                raise _wrong(job, f"digest {found.total} of {found.rows} rows", expected)
+        for (name,) in self.connection.query(sql_tables.countable_indexes(job.staging)):
+            index = (name or b"").decode("utf-8")
+            row = self.connection.one(sql_tables.count_by_index(job.staging, index))
+            if row is None or int(row[0] or 0) != expected.rows:
+                raise _wrong(job, f"{row and row[0]!r} rows by index `{index}`", expected)
+        if ddl.normalise(self._definition(job)) != ddl.normalise(job.entry.definition.create_sql):
+            raise ProofFailed(
+                f"staging table {job.staging} is not defined as {job.entry.definition.table} was",
+                hint="compare SHOW CREATE TABLE with `tablevault show`; the live table is untouched",
+            )
+        self.connection.execute(sql_tables.analyze_table(job.staging))
+        self._journal.append("table proven", table=job.index)
+
+    def _definition(self, job: TableJob) -> str:
+        row = self.connection.one(sql_tables.show_create_table(job.staging))
+        if row is None or row[1] is None:
+            raise CannotComplete(f"the server does not show the definition of {job.staging}")
+        return row[1].decode("utf-8", "surrogateescape")
+
+
+def _mismatch(task: LoadGroup, found: Digest) -> ProofFailed:
+    expected = task.row_group.digest
+    return ProofFailed(
+        f"chunk {task.chunk.index}, row group {task.group} of {task.job.entry.definition.table}: "
+        f"the server holds {found.rows} rows with digest {found.total}, the snapshot "
+        f"{expected.rows} rows with digest {expected.total}",
+        hint="the live table is untouched; check the snapshot with `tablevault verify`",
+    )
+
+
+def _wrong(job: TableJob, found: str, expected: Digest) -> ProofFailed:
+    return ProofFailed(
+        f"table {job.entry.definition.table}: the server holds {found}, the snapshot "
+        f"{expected.rows} rows with digest {expected.total}",
+        hint="the live table is untouched; check the snapshot with `tablevault verify`",
+    )

@@ -1,0 +1,131 @@
+"""What a run's journal says: the state that resume, swap, rollback and cleanup go by.
+
+Each entry was on disk before the step it announces and after the step it reports, so a run that
+died is always somewhere between two known states; what the server really holds decides which.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tablevault.errors import UsageError
+from tablevault.model import TableName
+from tablevault.vault.journal import Entry, list_runs
+
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """One table of a run, under all its names."""
+
+    source: TableName  # in the snapshot
+    target: TableName  # the live one
+    staging: TableName
+    kept: TableName  # where the swap leaves the live one
+    undone: TableName  # where a rollback leaves the restored one
+    rows: int = 0  # of the snapshot
+    size_bytes: int = 0
+
+
+@dataclass
+class RunState:
+    """A run as its journal tells it."""
+
+    run: str
+    snapshot: str = ""
+    operation: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tables: tuple[RunTable, ...] = ()
+    connections: list[int] = field(default_factory=list)
+    server_started: int = 0
+    server_uuid: str = ""
+    creating: set[int] = field(default_factory=set)
+    created: set[int] = field(default_factory=set)
+    begun: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
+    status: str = "begun"  # proven | swapping | swapped | rolling back | rolled back | cleaned
+    had_live: Mapping[str, bool] = field(default_factory=dict)  # by target, at the swap
+
+    def begun_groups(self) -> dict[int, frozenset[tuple[int, int]]]:
+        """Per table, the row groups whose transaction may have been committed."""
+        return {table: frozenset(groups) for table, groups in self.begun.items()}
+
+
+_STATUSES = {
+    "proven all": "proven",
+    "swapping": "swapping",
+    "swapped": "swapped",
+    "swap given up": "proven",
+    "rolling back": "rolling back",
+    "rolled back": "rolled back",
+    "rollback given up": "swapped",
+    "cleaned": "cleaned",
+}
+
+
+def replay(run: str, entries: Iterable[Entry]) -> RunState:
+    """The state after `entries`, in order."""
+    state = RunState(run)
+    for entry in entries:
+        kind = entry["kind"]
+        table = entry.get("table")
+        if kind == "begun":
+            _read_header(state, entry)
+        elif kind == "connections":
+            state.connections += entry["ids"]
+            state.server_started = entry["server_started"]
+            state.server_uuid = entry["server_uuid"]
+        elif kind == "creating" and table is not None:
+            state.creating.add(table)
+            state.begun.pop(table, None)
+        elif kind == "created" and table is not None:
+            state.created.add(table)
+        elif kind == "loading" and table is not None:
+            state.begun.setdefault(table, set()).add((entry["chunk"], entry["group"]))
+        elif kind in _STATUSES:
+            state.status = _STATUSES[kind]
+            state.had_live = entry.get("had_live", state.had_live)
+    return state
+
+
+_NAMES = ("source", "target", "staging", "kept", "undone")
+
+
+def header(snapshot: str, options: Mapping[str, Any], tables: Iterable[RunTable]) -> dict[str, Any]:
+    """The first entry of a restore's journal."""
+    return {
+        "operation": "restore",
+        "snapshot": snapshot,
+        "options": dict(options),
+        "tables": [dataclasses.asdict(table) for table in tables],
+    }
+
+
+def run_folder(state_dir: Path, run: str) -> Path:
+    """Where run `run` keeps its journal.  Raises UsageError when there is no such run."""
+    folder = state_dir / run
+    if not _RUN_ID.fullmatch(run) or not folder.is_dir():
+        known = list_runs(state_dir)
+        hint = f"known runs: {', '.join(known[-5:])}" if known else "is --state-dir the right one?"
+        raise UsageError(f"there is no run {run} in {state_dir}", hint=hint)
+    return folder
+
+
+def _read_header(state: RunState, entry: Mapping[str, Any]) -> None:
+    state.operation = entry["operation"]
+    state.snapshot = entry["snapshot"]
+    state.options = entry["options"]
+    state.tables = tuple(
+        RunTable(
+            **{name: TableName(**table[name]) for name in _NAMES},
+            rows=table["rows"],
+            size_bytes=table["size_bytes"],
+        )
+        for table in entry["tables"]
+    )

@@ -1,0 +1,36 @@
+"""Which tables of a snapshot a command means."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from tablevault.errors import UsageError
+from tablevault.model import Snapshot, TableEntry
+
+
+def select_entries(snapshot: Snapshot, patterns: Sequence[str]) -> tuple[TableEntry, ...]:
+    """The entries that `patterns` name (`schema.table`, `table`, globs); all without patterns.
+
+    Raises UsageError for a pattern that names none, with a suggestion.
+    """
+    if not patterns:
+        return snapshot.tables
+    chosen = []
+    for pattern in patterns:
+        found = [entry for entry in snapshot.tables if _matches(entry, pattern)]
+        if not found:
+            known = [str(entry.definition.table) for entry in snapshot.tables]
+            near = difflib.get_close_matches(pattern, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"it holds {', '.join(known[:10])}"
+            raise UsageError(f"snapshot {snapshot.id} has no table {pattern}", hint=hint)
+        chosen += found
+    return tuple(entry for entry in snapshot.tables if entry in chosen)
+
+
+def _matches(entry: TableEntry, pattern: str) -> bool:
+    table = entry.definition.table
+    full = str(table)
+    # an exact name comes first: names may hold the characters of globs
+    return pattern in (full, table.name) or fnmatchcase(full, pattern)
