@@ -178,8 +178,11 @@ class LocalStore:
 
     def exists(self, name: str) -> bool:
         """Whether a complete file of that name is there."""
-        with self._errors("read", name):
-            return self._path(name).is_file()
+        try:
+            self.size(name)
+        except MissingFile:
+            return False
+        return True
 
     def folders(self) -> list[str]:
         """The names of the folders at the top, sorted, hidden ones left out."""
@@ -190,8 +193,9 @@ class LocalStore:
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Name and size of each complete file under the folder `prefix`, sorted by folder."""
+        top = self._path(prefix)
         with self._errors("read", prefix):
-            for folder, subfolders, files in os.walk(self._path(prefix)):
+            for folder, subfolders, files in os.walk(top, onerror=_unless_missing):
                 subfolders.sort()
                 for file in sorted(files):
                     path = Path(folder, file)
@@ -277,3 +281,9 @@ def _encodable(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _unless_missing(error: OSError) -> None:
+    # A folder that cannot be read must not pass for an empty one.
+    if not isinstance(error, FileNotFoundError):
+        raise error
