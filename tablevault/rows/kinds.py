@@ -77,7 +77,8 @@ class ColumnSpec:
     width: int = 0  # bytes of a fixed-width value
     scale: int = 0  # digits after the point, or of the fraction of a second
     pad: int = 0  # characters to zero-pad to (ZEROFILL, YEAR); 0: none
-    precision: int = 0  # decimal digits in all
+    precision: int = 0  # decimal digits in all; a DOUBLE with one has exactly `scale` decimals
+    text_width: int = 0  # DOUBLE, FLOAT: characters beyond which the server writes an exponent
     charset_table: tuple[int, ...] | None = None  # 256 code points, -1 where undefined
 
 
@@ -130,7 +131,7 @@ def spec_of(column: Column) -> ColumnSpec:
         case "float":
             return ColumnSpec(column.name, Kind.FLOAT, Storage.FLOAT, fixed, width=4)
         case "double":
-            return ColumnSpec(column.name, Kind.DOUBLE, Storage.DOUBLE, fixed, width=8)
+            return _double(column)
         case "date":
             return ColumnSpec(column.name, Kind.DATE, Storage.DATE, fixed, width=4)
         case "datetime" | "timestamp":
@@ -194,6 +195,20 @@ def _decimal(column: Column) -> ColumnSpec:
         scale=scale,
         precision=precision,
         pad=precision + (1 if scale else 0) if zerofill else 0,
+    )
+
+
+def _double(column: Column) -> ColumnSpec:
+    zerofill = "zerofill" in column.column_type.lower()
+    return ColumnSpec(
+        column.name,
+        Kind.DOUBLE,
+        Storage.DOUBLE,
+        DigestClass.FIXED,
+        width=8,
+        scale=column.scale or 0,
+        precision=0 if column.scale is None else column.precision or 0,  # DOUBLE(M,D)
+        pad=(column.precision or 0) if zerofill else 0,
     )
 
 

@@ -201,7 +201,7 @@ cdef class Layout:
         c.scale = spec.scale
         c.pad = spec.pad
         c.precision = spec.precision
-        c.text_width = getattr(spec, "text_width", 0)
+        c.text_width = spec.text_width
         largest_scale = {DECIMAL: 38, DOUBLE: 30, FLOAT: 30}.get(c.storage, 6)
         if not (
             INT <= c.storage <= TABLE

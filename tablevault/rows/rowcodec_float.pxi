@@ -197,7 +197,7 @@ cdef bint parse_double(
     cdef int exponent
     cdef bint negative
     cdef uint8_t text[VALUE_ROOM]
-    if not read_decimal(p, n, &digits, &exponent, &negative):
+    if not read_decimal(p, n, &digits, &exponent, &negative) or (negative and c.pad):
         return False
     if digits and not nearest_double(digits, exponent, &bits):
         return False

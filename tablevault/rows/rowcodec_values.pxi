@@ -169,7 +169,7 @@ cdef bint read_scaled(
         if not read_digits(text + digits - 19, 19, &lower):
             return False
         tv_multiply_add(upper, POWERS[19], lower, low, high)
-    if c.width == 8 and (high[0] or low[0] >> 63):
+    if c.width == 8 and (high[0] or low[0] > 0x7FFFFFFFFFFFFFFFULL + negative):
         return False
     if negative:
         if low[0] == 0 and high[0] == 0:
