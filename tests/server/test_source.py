@@ -76,17 +76,6 @@ def test_another_number_of_columns_is_noticed(conn: Connection, database: str) -
         list(RowSource(conn, "SELECT 1, 2", specs))
 
 
-def test_an_account_of_the_server_over_tls(conn: Connection, server: Server, database: str) -> None:
-    """TLS reads go through Python's recv_into too; a server without TLS must say so."""
-    have = conn.query("SHOW GLOBAL VARIABLES LIKE 'have_ssl'")
-    if server.kind == "mariadb" and have and have[0][1] != b"YES":
-        pytest.skip("this private server has no certificate; MySQL and newer MariaDB run this")
-    with connect(server.options(ssl_mode="required"), Purpose.READ) as secure:
-        specs = tables.specs_in(secure, database, "awkward")
-        [batch] = RowSource(secure, tables.select(specs, database, "awkward", "id"), specs)
-        assert batch.rows == 5
-
-
 def test_compression_is_refused_by_name(conn: Connection, database: str) -> None:
     conn.driver.client_flags = [1 << 5]  # type: ignore[attr-defined]
     with pytest.raises(CannotComplete, match="compress"):
