@@ -23,6 +23,12 @@ class CutProxy:
         """Let so many more bytes of the server pass, then close every connection."""
         self._left = server_bytes
 
+    def cut(self) -> None:
+        """Close every connection now."""
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
     def _start(self, work: object, *arguments: object) -> None:
         threading.Thread(target=work, args=arguments, daemon=True).start()  # type: ignore[arg-type]
 

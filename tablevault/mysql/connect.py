@@ -199,8 +199,8 @@ def connect(
     driver = wire.open_driver(options, local_infile=purpose is Purpose.LOAD)
     conn = Connection(driver, options.target)
     try:
-        conn.server = server.detect(conn)
         session.prepare(conn, purpose, no_binlog=no_binlog, lock_wait_s=lock_wait_s)
+        conn.server = server.detect(conn)
         wire.set_read_timeout(driver, None)
     except BaseException:
         conn.close()

@@ -127,7 +127,7 @@ def connect_error(error: BaseException, target: str, user: str) -> TablevaultErr
             "which the Python connector does not have",
             hint="use an account with caching_sha2_password or mysql_native_password",
         )
-    if isinstance(error, TimeoutError):
+    if _is_timeout(error):
         return ServerUnavailable(
             f"server {target} did not answer in time", hint="check host, port and firewall"
         )

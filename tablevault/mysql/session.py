@@ -101,6 +101,8 @@ def prepare(
 
     Raises CannotComplete, naming the setting, when the server did not take it.
     """
+    # first of all: a global sql_select_limit cuts the answers of SHOW as well
+    conn.execute(f"SET SESSION sql_select_limit = {_ALL['sql_select_limit']}")
     conn.execute("SET NAMES utf8mb4 COLLATE utf8mb4_bin")
     conn.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     settings = wanted(purpose, lock_wait_s)

@@ -231,6 +231,9 @@ def _tune_socket(driver: Any) -> None:
 def set_read_timeout(driver: Any, seconds: int | None) -> None:
     """How long a read may take before the connection is given up; None: as long as TCP lives."""
     driver.read_timeout = seconds
+    sock = _socket_of(driver)
+    if sock is not None:
+        sock.settimeout(seconds)
 
 
 def reader(driver: Any) -> socket.socket | None:
