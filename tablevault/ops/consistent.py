@@ -1,56 +1,164 @@
 """One instant for all workers and all tables: the lock, the transactions, the position in the log.
 
 The lock is held only while every connection opens its consistent read and the binary log's
-position is read.  Definitions and identities are compared under it and at the end: no error of
-the server tells reliably that a table was replaced or altered meanwhile.
+position is read.  Definitions and identities are compared before, under it and at the end: no
+error of the server tells reliably that a table was replaced or altered meanwhile.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from tablevault.errors import CannotComplete, TablevaultError, Unsupported
-from tablevault.model import BinlogPosition, TableDef, TableName
-from tablevault.mysql import catalog, ddl, keywalk, locks, sql_tables
+from tablevault.errors import CannotComplete, Unsupported, UsageError
+from tablevault.model import BinlogPosition, KeyRange, TableDef, TableName
+from tablevault.mysql import catalog, ddl, identity, keywalk, locks, sql_tables
 from tablevault.mysql import server as servers
-from tablevault.mysql.connect import ConnectOptions, Connection, Purpose, connect
+from tablevault.mysql.connect import Connection, ConnectOptions, Purpose, connect
 from tablevault.ops.options import SnapshotOptions
 
-# Engines whose reads are not of one instant outside a lock.
-_TRANSACTIONAL = frozenset({"innodb", "rocksdb", "tokudb", "ndbcluster"})
+_ONE_INSTANT = frozenset({"innodb", "rocksdb", "tokudb"})  # engines with consistent reads
 
 
 @dataclass
+class Connections:
+    """All connections of a snapshot.  `abort` ends whatever any of them is doing."""
+
+    stack: ExitStack
+    opened: list[Connection] = field(default_factory=list)
+
+    def open(self, target: ConnectOptions, purpose: Purpose) -> Connection:
+        """One more connection, closed with the others."""
+        connection = connect(target, purpose)
+        self.opened.append(connection)
+        self.stack.callback(connection.close)
+        return connection
+
+    def abort(self) -> None:
+        """From any thread; neither waits nor raises."""
+        for connection in self.opened:
+            connection.abort()
+
+
+@dataclass(frozen=True)
 class ConsistentRead:
-    """Connections that all see the same instant; `close` ends them and what is still locked."""
+    """Connections that all see the same instant, and what was true at it."""
 
     control: Connection
-    readers: list[Connection]
+    readers: tuple[Connection, ...]
     planner: Connection
     definitions: tuple[TableDef, ...]
-    lock: locks.HeldLock | None
+    lock: locks.HeldLock
     binlog: BinlogPosition
     instant: float  # Unix seconds
-    hints: list[str] = field(default_factory=list)
-
-    def changed_tables(self) -> list[TableName]:
-        """Tables whose definition or identity is not what it was under the lock."""
-        tables = [definition.table for definition in self.definitions]
-        now = catalog.identity_now(self.control, tables)
-        return [
-            definition.table
-            for definition in self.definitions
-            if now.get(definition.table)
-            != (definition.identity, ddl.normalise(definition.create_sql))
-        ]
+    hints: tuple[str, ...]
 
 
-def choose_tables(control: Connection, options: SnapshotOptions) -> list[TableName]:
-    """The tables that the patterns name.  Raises UsageError when there are none."""
+def choose_tables(control: Connection, options: SnapshotOptions) -> tuple[TableDef, ...]:
+    """The definitions of the tables that the patterns name, each with a key the server can use.
+
+    Raises UsageError when there are none, Unsupported for what cannot come back exactly.
+    """
     tables = catalog.resolve_tables(control, options.patterns)
     if not tables:
-        raise UsageErrorNoTables
-    return tables
+        raise UsageError("there are no tables to snapshot", hint="name them as schema.table")
+    definitions = catalog.table_definitions(control, tables)
+    for definition in definitions:
+        if definition.engine.lower() not in _ONE_INSTANT:
+            raise Unsupported(
+                f"table {definition.table} has engine {definition.engine}, whose rows cannot be "
+                "read as of one instant",
+                hint="leave it out, or convert it to InnoDB",
+            )
+    return tuple(definitions)
+
+
+def open_consistent_read(
+    target: ConnectOptions,
+    connections: Connections,
+    control: Connection,
+    before: Sequence[TableDef],
+    options: SnapshotOptions,
+) -> ConsistentRead:
+    """Open every reader at one instant, under the gentlest lock that `options` allow.
+
+    Raises LockNotGranted after `lock_wait_s`, with nothing left that blocks the application, and
+    CannotComplete when a table was altered or replaced since it was looked at.
+    """
+    readers = [connections.open(target, Purpose.READ) for _ in range(options.threads)]
+    planner = connections.open(target, Purpose.READ)
+    locker = connections.open(target, Purpose.CONTROL)
+    tables = [definition.table for definition in before]
+    lock = locks.acquire(
+        locker,
+        options.lock,
+        tables,
+        options.lock_wait_s,
+        servers.privileges(control),
+        lambda: connections.open(target, Purpose.CONTROL),
+    )
+    try:
+        for connection in (*readers, planner):
+            connection.execute(sql_tables.BEGIN_CONSISTENT_READ)
+        instant = time.time()
+        binlog, hint = servers.binlog_position(control)
+        identities = identity.identities(control, tables)
+    finally:
+        lock.release_reads()
+    for definition in before:
+        if identities.get(definition.table) != definition.identity:
+            raise _altered(definition.table)
+    usable, key_hints = _with_usable_keys(planner, before, options)
+    return ConsistentRead(
+        control=control,
+        readers=tuple(readers),
+        planner=planner,
+        definitions=usable,
+        lock=lock,
+        binlog=binlog,
+        instant=instant,
+        hints=(*lock.hints, *([hint] if hint else []), *key_hints),
+    )
+
+
+def assert_unaltered(control: Connection, definitions: Sequence[TableDef]) -> None:
+    """Raise CannotComplete when a table is not what it was when it was looked at first."""
+    now = catalog.identity_now(control, [definition.table for definition in definitions])
+    for definition in definitions:
+        then = (definition.identity, ddl.normalise(definition.create_sql))
+        if now.get(definition.table) != then:
+            raise _altered(definition.table)
+
+
+def _with_usable_keys(
+    planner: Connection, definitions: Sequence[TableDef], options: SnapshotOptions
+) -> tuple[tuple[TableDef, ...], list[str]]:
+    """Drop a key whose ranges the server would not read as ranges: then one cursor reads all."""
+    usable: list[TableDef] = []
+    hints = []
+    for definition in definitions:
+        if definition.key is not None:
+            first = keywalk.first_key(planner, definition)
+            if first is not None:
+                verdict = keywalk.check_range(
+                    planner, definition, KeyRange(first, None), options.where
+                )
+                if not verdict.usable:
+                    hints.append(
+                        f"table {definition.table} is read by one thread: {verdict.reason}"
+                    )
+                    definition = dataclasses.replace(definition, key=None)
+        elif definition.estimated_bytes > options.chunk_bytes:
+            hints.append(f"table {definition.table} has no usable key: it is read by one thread")
+        usable.append(definition)
+    return tuple(usable), hints
+
+
+def _altered(table: TableName) -> CannotComplete:
+    return CannotComplete(
+        f"table {table} was altered or replaced while the snapshot was taken",
+        hint="take it again when no ALTER, RENAME or TRUNCATE runs",
+    )

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from tablevault.engine.poller import Poller
 from tablevault.engine.pool import Pool
-from tablevault.errors import CannotComplete, TablevaultError
+from tablevault.errors import CannotComplete
 from tablevault.events import ChunkDone, Observer, Reporter, TableDone, silent
 from tablevault.model import Snapshot, TableName
 from tablevault.mysql import watch
-from tablevault.mysql.connect import ConnectOptions, Purpose, connect
+from tablevault.mysql.connect import Connection, ConnectOptions, Purpose, connect
 from tablevault.names import new_run_id
 from tablevault.ops import remains
 from tablevault.ops.options import RestoreOptions, RestoreResult, TableResult
@@ -30,8 +30,8 @@ from tablevault.ops.running import ProgressSampler, aside, reported
 from tablevault.ops.runs import RunState, header, replay, run_folder
 from tablevault.ops.swap import swap_proven
 from tablevault.ops.verify import check_files
-from tablevault.vault.journal import Journal
 from tablevault.vault.catalog import resolve
+from tablevault.vault.journal import Journal
 from tablevault.vault.store import Store
 
 
@@ -79,9 +79,7 @@ def restore(
             run,
             header(snapshot.id, _recorded(options), [run_table(job, run) for job in jobs]),
         ) as journal:
-            site = _Site(
-                target, store, snapshot, jobs, options, journal, reporter, local_infile
-            )
+            site = _Site(target, store, snapshot, jobs, options, journal, reporter, local_infile)
             return _carry_out(site, Board(jobs))
 
 
@@ -116,9 +114,7 @@ def resume(
                 "asking the server",
                 lambda: preflight(target, snapshot, jobs, options, ours=_staged(state)),
             )
-            site = _Site(
-                target, store, snapshot, jobs, options, journal, reporter, local_infile
-            )
+            site = _Site(target, store, snapshot, jobs, options, journal, reporter, local_infile)
             return _carry_out(site, _resumed_board(jobs, state))
 
 
@@ -246,23 +242,23 @@ def _live(loaders: Sequence[Loader]) -> tuple[dict[int, int], dict[int, int]]:
 
 def _index_monitor(site: _Site, loaders: Sequence[Loader]) -> Poller[Mapping[int, float]]:
     """How far the running index builds are, asked on a connection of its own."""
-    opened: list[watch.Watch] = []
+    opened: list[Connection] = []
 
     def ask() -> Mapping[int, float]:
         if not opened:
-            opened.append(watch.Watch(connect(site.target)))
+            opened.append(connect(site.target))
         fractions = {}
         for loader in loaders:
             task = loader.task
             if isinstance(task, BuildIndex):
-                fraction = opened[0].index_progress(loader.connection.id)
-                if fraction is not None:
-                    fractions[task.job.index] = fraction
+                seen = watch.index_progress(opened[0], loader.connection.id)
+                if seen is not None and seen.percent is not None:
+                    fractions[task.job.index] = seen.percent / 100
         return fractions
 
     def close() -> None:
-        for one in opened:
-            one.close()
+        for connection in opened:
+            connection.close()
 
     return Poller(ask, every_s=0.5, close=close)
 

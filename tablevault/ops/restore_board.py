@@ -187,9 +187,7 @@ class Board:
         return [
             TableProgress(
                 table=str(job.target),
-                rows_done=min(
-                    job.entry.digest.rows, state.rows_done + live_rows.get(job.index, 0)
-                ),
+                rows_done=min(job.entry.digest.rows, state.rows_done + live_rows.get(job.index, 0)),
                 rows_total=job.entry.digest.rows,
                 bytes_done=min(
                     job.entry.wire_bytes, state.bytes_done + live_bytes.get(job.index, 0)
@@ -199,9 +197,7 @@ class Board:
             for job, state in zip(self.jobs, self._states, strict=True)
         ]
 
-    def cost_done(
-        self, tables: list[TableProgress], index_fractions: Mapping[int, float]
-    ) -> float:
+    def cost_done(self, tables: list[TableProgress], index_fractions: Mapping[int, float]) -> float:
         """What is done in bytes of rows; `index_fractions` says how far running builds are."""
         total = 0.0
         for job, state, shown in zip(self.jobs, self._states, tables, strict=True):

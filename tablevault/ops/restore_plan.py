@@ -9,7 +9,7 @@ from tablevault.errors import CannotComplete, Unsupported, UsageError
 from tablevault.model import Snapshot, TableEntry, TableName
 from tablevault.mysql import ddl, sink, sql_tables
 from tablevault.mysql import server as servers
-from tablevault.mysql.connect import ConnectOptions, Connection, connect
+from tablevault.mysql.connect import Connection, ConnectOptions, connect
 from tablevault.names import kept_table, set_aside_table, staging_table
 from tablevault.ops.options import RestoreOptions
 from tablevault.ops.restore_board import TableJob
@@ -137,9 +137,7 @@ def preflight(
         return local_infile
 
 
-def _check_names(
-    connection: Connection, job: TableJob, ours: Collection[TableName]
-) -> None:
+def _check_names(connection: Connection, job: TableJob, ours: Collection[TableName]) -> None:
     if connection.one(sql_tables.schema_exists(job.target.schema)) is None:
         raise UsageError(
             f"schema {job.target.schema} does not exist on the server",

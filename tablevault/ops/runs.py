@@ -17,7 +17,6 @@ from tablevault.errors import UsageError
 from tablevault.model import TableName
 from tablevault.vault.journal import Entry, list_runs
 
-
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

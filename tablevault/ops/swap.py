@@ -17,13 +17,13 @@ from tablevault.errors import CannotComplete, LockNotGranted, StatementFailed, U
 from tablevault.events import Observer, Reporter, Retrying, Waiting, silent
 from tablevault.model import TableName
 from tablevault.mysql import sql_tables, watch
-from tablevault.mysql.connect import ConnectOptions, Connection, connect
-from tablevault.mysql.failures import LOCK_WAIT_TIMEOUT
+from tablevault.mysql.connect import Connection, ConnectOptions, connect
 from tablevault.ops.options import SwapResult, TableResult
 from tablevault.ops.running import reported
 from tablevault.ops.runs import RunState, RunTable, replay, run_folder
 from tablevault.vault.journal import Journal
 
+_LOCK_WAIT_TIMEOUT = 1205  # the server's error number
 _TRY_S = 1  # lock_wait_timeout of one try: a RENAME that waits blocks the application's SELECTs
 _PAUSE_S = 1.0  # between tries, so that the application's queue drains
 
@@ -263,12 +263,12 @@ def _patiently(site: _Site, what: str, statement: str, *, given_up: str | None) 
             blockers = tuple(
                 line
                 for table in site.state.tables
-                for line in watch.blockers(connection, table.target)
+                for line in watch.blockers(connection, table.target).lines
             )
-            if error.errno != LOCK_WAIT_TIMEOUT or time.monotonic() - began > site.lock_wait_s:
+            if error.errno != _LOCK_WAIT_TIMEOUT or time.monotonic() - began > site.lock_wait_s:
                 if given_up:
                     site.journal.append(given_up, had_live=dict(site.state.had_live))
-                if error.errno != LOCK_WAIT_TIMEOUT:
+                if error.errno != _LOCK_WAIT_TIMEOUT:
                     raise
                 raise LockNotGranted(
                     f"{what}: the tables were in use for {site.lock_wait_s:.0f} s"
