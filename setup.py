@@ -16,7 +16,7 @@ rowcodec = Extension(
     sources=[str(ROOM / "rowcodec.pyx")],
     depends=sorted(str(part) for part in ROOM.glob("rowcodec_*.pxi")),
     define_macros=[("Py_LIMITED_API", LIMITED_API)],
-    extra_compile_args=["-O3"],
+    extra_compile_args=["-O3", "-g0"],
     py_limited_api=True,
 )
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tablevault.demo.server import PrivateServer
 from tablevault.errors import TablevaultError
@@ -20,6 +21,10 @@ from tests.servers import Server, ServerMissing, provisioned, stop_provisioned
 KINDS = ("mariadb", "mysql", "mariadb-new")
 _FIXTURES = {"mariadb": "mariadb", "mysql": "mysql", "mariadb_new": "mariadb-new"}
 _numbers = itertools.count(1)
+
+# a loaded machine is no failure; what must be fast is measured in bench/
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

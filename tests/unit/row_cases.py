@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -12,23 +13,21 @@ from tablevault.rows.reference import Row, encode_value
 # one byte undefined, two bytes with one meaning: what a charset may do to us
 ODD_TABLE = (*range(128), *(0x2500 + byte for byte in range(126)), -1, 65)
 
-_FIXED_BITS = {Storage.DATETIME: 64, Storage.TIME: 64, Storage.DATE: 32}
 _MICROS = 86_400_000_000
 
 
-def make_spec(storage: Storage, **details: object) -> ColumnSpec:
+def make_spec(storage: Storage, **details: Any) -> ColumnSpec:
     """A spec with the given storage; the rest as a table would have it."""
     digest = DigestClass.FIXED if storage < Storage.BYTES else DigestClass.TEXT
-    return ColumnSpec(
-        **{"name": "c", "kind": Kind.INT, "digest": digest, **details}, storage=storage
-    )  # type: ignore[arg-type]
+    details = {"name": "c", "kind": Kind.INT, "digest": digest, **details}
+    return ColumnSpec(storage=storage, **details)
 
 
 @st.composite
 def specs(draw: st.DrawFn) -> ColumnSpec:
     """Any column the codec knows."""
     storage = draw(st.sampled_from(Storage))
-    details: dict[str, object] = {}
+    details: dict[str, Any] = {}
     match storage:
         case Storage.INT:
             details["width"] = draw(st.sampled_from((1, 2, 4, 8)))

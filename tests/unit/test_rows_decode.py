@@ -73,7 +73,9 @@ def read_all(decoder: RowDecoder, stream: bytes, cuts: list[int]) -> tuple[list[
 
 
 @given(tables(), st.data())
-def test_decodes_as_the_reference(table: tuple[list[ColumnSpec], list[Row]], data: st.DataObject):
+def test_decodes_as_the_reference(
+    table: tuple[list[ColumnSpec], list[Row]], data: st.DataObject
+) -> None:
     columns, rows = table
     max_payload = data.draw(st.sampled_from((0xFFFFFF, 9, 10, 30)))
     sequence = data.draw(st.integers(0, 255))
@@ -90,7 +92,7 @@ def test_decodes_as_the_reference(table: tuple[list[ColumnSpec], list[Row]], dat
 @given(tables(), st.integers(1, 2000), st.integers(1, 5))
 def test_closes_groups_at_their_limits(
     table: tuple[list[ColumnSpec], list[Row]], limit: int, max_rows: int
-):
+) -> None:
     columns, rows = table
     stream = wire([*map(row_packet, rows), EOF])
     batches, state = read_all(RowDecoder(columns, (), limit, max_rows=max_rows), stream, [])
@@ -111,7 +113,7 @@ def buffer_bytes(batch: RowBatch) -> int:
     return sum(len(part) for part in parts if part is not None)
 
 
-def test_a_group_fills_up_to_its_limit():
+def test_a_group_fills_up_to_its_limit() -> None:
     stream = wire([row_packet([b"x" * 100])] * 1000)
     decoder = RowDecoder(ONE_TEXT, (), 50_000)
     assert decoder.feed(stream, 0, len(stream))[1] == FULL
@@ -120,7 +122,7 @@ def test_a_group_fills_up_to_its_limit():
 
 
 @given(specs().flatmap(lambda spec: st.tuples(st.just(spec), values(spec))))
-def test_every_value_comes_back_or_is_exact(case: tuple[ColumnSpec, bytes | None]):
+def test_every_value_comes_back_or_is_exact(case: tuple[ColumnSpec, bytes | None]) -> None:
     spec, value = case
     decoder = RowDecoder([spec])
     stream = wire([row_packet([value])])
@@ -138,7 +140,7 @@ def test_every_value_comes_back_or_is_exact(case: tuple[ColumnSpec, bytes | None
 @example([2.0**k for k in range(-1074, 1024)])
 @example([float(f"{m}e{k}") for k in range(-323, 308) for m in ("1", "9", "9.999999999999999")])
 @example([0.0, -0.0, 5e-324, 2.2250738585072014e-308, 2.225073858507201e-308, 2.0**53 + 2])
-def test_doubles_stay_typed(family_width: int, numbers: list[float]):
+def test_doubles_stay_typed(family_width: int, numbers: list[float]) -> None:
     spec = make_spec(Storage.DOUBLE, width=8, text_width=family_width)
     expected = build_batch([spec], [[text] for text in texts_of(spec, numbers)])
     decoder = RowDecoder([spec])
@@ -153,7 +155,7 @@ def texts_of(spec: ColumnSpec, numbers: list[float]) -> list[bytes]:
     return [encode_value(spec, number) for number in numbers]
 
 
-def test_keys_of_the_first_row():
+def test_keys_of_the_first_row() -> None:
     columns = [make_spec(Storage.INT, width=4), *ONE_TEXT]
     stream = wire([row_packet([b"7", b"a\0b"]), row_packet([b"8", b"c"])])
     decoder = RowDecoder(columns, [1, 0], max_rows=1)
@@ -164,7 +166,7 @@ def test_keys_of_the_first_row():
     assert decoder.take().first_key == ()
 
 
-def test_rows_of_sixteen_mebibytes_and_more():
+def test_rows_of_sixteen_mebibytes_and_more() -> None:
     sizes = [0xFFFFFF - 4, 0xFFFFFF - 5, (17 << 20) + 3, 2]
     columns = [make_spec(Storage.BYTES, digest=DigestClass.LOB)]
     rows: list[Row] = [[bytes([65 + n]) * size] for n, size in enumerate(sizes)]
@@ -184,7 +186,7 @@ def test_rows_of_sixteen_mebibytes_and_more():
     same(batch, build_batch(columns, rows))
 
 
-def test_a_row_that_begins_like_an_eof_packet():
+def test_a_row_that_begins_like_an_eof_packet() -> None:
     value = b"v" * (1 << 24)
     payload = row_packet([value])
     assert payload[0] == 0xFE
@@ -194,7 +196,7 @@ def test_a_row_that_begins_like_an_eof_packet():
     assert decoder.rows == 1
 
 
-def test_an_error_packet_in_mid_stream():
+def test_an_error_packet_in_mid_stream() -> None:
     stream = wire([row_packet([b"1"]), row_packet([b"2"]), GONE]) + b"behind"
     decoder = RowDecoder(ONE_TEXT)
     consumed, state = decoder.feed(bytearray(stream), 0, len(stream))
@@ -205,7 +207,7 @@ def test_an_error_packet_in_mid_stream():
         decoder.feed(stream, 0, len(stream))
 
 
-def test_takes_the_first_sequence_number_as_given_and_counts_on():
+def test_takes_the_first_sequence_number_as_given_and_counts_on() -> None:
     decoder = RowDecoder(ONE_TEXT)
     assert decoder.sequence is None
     stream = wire([row_packet([b"a"])] * 3, 254)
@@ -228,7 +230,7 @@ def test_takes_the_first_sequence_number_as_given_and_counts_on():
         (b"\xfe\x00\x00\x02\x00\x00\x00", "classic EOF"),
     ],
 )
-def test_refuses_malformed_packets(payload: bytes, message: str):
+def test_refuses_malformed_packets(payload: bytes, message: str) -> None:
     decoder = RowDecoder(ONE_TEXT)
     stream = wire([row_packet([b"fine"]), payload])
     with pytest.raises(MalformedPacket, match=message):
@@ -238,7 +240,7 @@ def test_refuses_malformed_packets(payload: bytes, message: str):
     assert decoder.take().rows == 1
 
 
-def test_refuses_a_null_in_the_key_and_a_length_of_ff():
+def test_refuses_a_null_in_the_key_and_a_length_of_ff() -> None:
     for payload, key in ((b"\xfb\x01a", [0]), (b"\x01a\xff", [])):
         with pytest.raises(MalformedPacket):
             RowDecoder(ONE_TEXT * 2, key).feed(wire([payload]), 0, len(payload) + 4)
@@ -247,7 +249,7 @@ def test_refuses_a_null_in_the_key_and_a_length_of_ff():
 @given(tables(max_columns=4, max_rows=6), st.data())
 def test_mutated_wire_is_parsed_or_refused(
     table: tuple[list[ColumnSpec], list[Row]], data: st.DataObject
-):
+) -> None:
     columns, rows = table
     max_payload = data.draw(st.sampled_from((0xFFFFFF, 9, 12)))
     stream = bytearray(wire([*map(row_packet, rows), EOF], 0, max_payload))
@@ -259,7 +261,9 @@ def test_mutated_wire_is_parsed_or_refused(
 
 
 @given(st.lists(specs(), min_size=1, max_size=3), st.lists(st.binary(max_size=40), max_size=5))
-def test_random_payloads_are_parsed_or_refused(columns: list[ColumnSpec], payloads: list[bytes]):
+def test_random_payloads_are_parsed_or_refused(
+    columns: list[ColumnSpec], payloads: list[bytes]
+) -> None:
     survives(RowDecoder(columns), wire(payloads))
 
 
@@ -275,7 +279,7 @@ def survives(decoder: RowDecoder, stream: bytes) -> None:
     assert len(plain(batch.exact)[1] or b"") == 4 * (batch.rows + 1)
 
 
-def test_refuses_what_it_cannot_be_asked():
+def test_refuses_what_it_cannot_be_asked() -> None:
     with pytest.raises(ValueError, match="between 1 and 65535"):
         RowDecoder([])
     with pytest.raises(ValueError, match="key column"):
@@ -288,7 +292,7 @@ def test_refuses_what_it_cannot_be_asked():
         RowDecoder(ONE_TEXT).feed(b"abc", 0, 4)
 
 
-def test_the_gil_is_free_while_it_parses():
+def test_the_gil_is_free_while_it_parses() -> None:
     stream = wire([row_packet([b"%d" % n]) for n in range(300_000)])
     decoder = RowDecoder([make_spec(Storage.INT, width=4)], (), 1 << 29)
     seen = set()
@@ -301,7 +305,7 @@ def test_the_gil_is_free_while_it_parses():
     assert decoder.take().digest.rows == 300_000
 
 
-def test_an_empty_group_is_a_group():
+def test_an_empty_group_is_a_group() -> None:
     batch = RowDecoder(ONE_TEXT).take()
     assert (batch.rows, batch.digest) == (0, Digest())
     assert plain(batch.columns[0]) == (None, bytes(4), b"")

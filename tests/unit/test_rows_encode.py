@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ NO_EXACT = ColumnBuffers(b"\x00", bytes(8), b"", 1)
 
 
 @given(tables())
-def test_decoded_rows_come_back(table: Table):
+def test_decoded_rows_come_back(table: Table) -> None:
     columns, rows = table
     batch = build_batch(columns, rows)
     text, digest = RowEncoder(columns).encode(batch.columns, batch.exact, len(rows))
@@ -32,7 +33,7 @@ def test_decoded_rows_come_back(table: Table):
 
 
 @given(tables(), st.integers(1, 200))
-def test_blocks_are_whole_lines_and_add_up(table: Table, block_bytes: int):
+def test_blocks_are_whole_lines_and_add_up(table: Table, block_bytes: int) -> None:
     columns, rows = table
     batch = build_batch(columns, rows)
     blocks = RowEncoder(columns).encode_blocks(batch.columns, batch.exact, len(rows), block_bytes)
@@ -45,7 +46,7 @@ def test_blocks_are_whole_lines_and_add_up(table: Table, block_bytes: int):
 
 
 @given(tables(), st.data())
-def test_slices_as_arrow_makes_them(table: Table, data: st.DataObject):
+def test_slices_as_arrow_makes_them(table: Table, data: st.DataObject) -> None:
     columns, rows = table
     batch = build_batch(columns, rows)
     start = data.draw(st.integers(0, len(rows)))
@@ -62,7 +63,7 @@ def test_slices_as_arrow_makes_them(table: Table, data: st.DataObject):
 
 
 @given(tables(max_columns=3, max_rows=4), st.data())
-def test_mutated_buffers_are_encoded_or_refused(table: Table, data: st.DataObject):
+def test_mutated_buffers_are_encoded_or_refused(table: Table, data: st.DataObject) -> None:
     columns, rows = table
     batch = build_batch(columns, rows)
     parts = [batch.exact, *batch.columns]
@@ -76,7 +77,8 @@ def test_mutated_buffers_are_encoded_or_refused(table: Table, data: st.DataObjec
             new[at] = data.draw(st.sampled_from((0, 1, 2, 5, 0x7F, 0x80, 0xFF)))
     if data.draw(st.booleans()):
         del new[data.draw(st.integers(0, len(new))) :]
-    parts[which] = dataclasses.replace(parts[which], **{field: bytes(new)})
+    changed: dict[str, Any] = {field: bytes(new)}
+    parts[which] = dataclasses.replace(parts[which], **changed)
     try:
         text, _ = RowEncoder(columns).encode(parts[1:], parts[0], len(rows))
     except ValueError:
@@ -84,11 +86,9 @@ def test_mutated_buffers_are_encoded_or_refused(table: Table, data: st.DataObjec
     assert text is not None and len(split_text(text)) == len(rows)
 
 
-def one(spec: ColumnSpec, data: bytes, exact: ColumnBuffers = NO_EXACT, **more: object) -> bytes:
-    column = ColumnBuffers(
-        **{"validity": None, "offsets": None, "null_count": 0, **more}, data=data
-    )  # type: ignore[arg-type]
-    text, _ = RowEncoder([spec]).encode([column], exact, 1)
+def one(spec: ColumnSpec, data: bytes, exact: ColumnBuffers = NO_EXACT, **more: Any) -> bytes:
+    more = {"validity": None, "offsets": None, "null_count": 0, **more}
+    text, _ = RowEncoder([spec]).encode([ColumnBuffers(data=data, **more)], exact, 1)
     assert text is not None
     return bytes(text)
 
@@ -112,12 +112,12 @@ INT = make_spec(Storage.INT, width=4)
         (struct.pack("<HI", 0, 1) + b"x") * 2,
     ],
 )
-def test_refuses_malformed_exact_cells(cell: bytes):
+def test_refuses_malformed_exact_cells(cell: bytes) -> None:
     with pytest.raises(ValueError, match="row 0, column 1: the row's cell of exact values"):
         one(INT, bytes(4), exact_cell(cell), validity=b"\x00")
 
 
-def test_an_exact_value_stands_for_a_null_cell_only():
+def test_an_exact_value_stands_for_a_null_cell_only() -> None:
     cell = exact_cell(struct.pack("<HI", 0, 3) + b"0\t7")
     assert one(INT, bytes(4), cell, validity=b"\x00") == b"0\\t7\n"
     with pytest.raises(ValueError, match="exact"):
@@ -138,7 +138,7 @@ def test_an_exact_value_stands_for_a_null_cell_only():
         (make_spec(Storage.DECIMAL, width=16), b"\xff" * 15 + b"\x7f"),
     ],
 )
-def test_refuses_cells_that_no_server_value_has(spec: ColumnSpec, data: bytes):
+def test_refuses_cells_that_no_server_value_has(spec: ColumnSpec, data: bytes) -> None:
     with pytest.raises(ValueError, match="row 0, column 0: its value is none"):
         one(spec, data)
 
@@ -153,7 +153,7 @@ def test_refuses_cells_that_no_server_value_has(spec: ColumnSpec, data: bytes):
         ({"data": bytes(4), "offset": 1 << 62}, "out of range"),
     ],
 )
-def test_refuses_short_buffers(more: dict[str, object], message: str):
+def test_refuses_short_buffers(more: dict[str, Any], message: str) -> None:
     data = more.pop("data")
     assert isinstance(data, bytes)
     with pytest.raises(ValueError, match=message):
@@ -161,12 +161,12 @@ def test_refuses_short_buffers(more: dict[str, object], message: str):
 
 
 @pytest.mark.parametrize("ends", [(0, 5), (-1, 2), (3, 2), (1 << 30, (1 << 30) + 1)])
-def test_refuses_offsets_outside_the_data(ends: tuple[int, int]):
+def test_refuses_offsets_outside_the_data(ends: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="offsets do not lie inside"):
         one(make_spec(Storage.TEXT), b"abcd", offsets=struct.pack("<2i", *ends))
 
 
-def test_refuses_text_that_the_charset_lacks():
+def test_refuses_text_that_the_charset_lacks() -> None:
     table = (*range(128), *[-1] * 128)
     for text in ("é".encode(), b"\xff", "😀".encode()):
         with pytest.raises(ValueError, match="charset lacks"):
@@ -178,6 +178,6 @@ def test_refuses_text_that_the_charset_lacks():
 
 
 @pytest.mark.parametrize("block", [b"a", b"a\\", b"a\\x\n", b"\\N1\n", b"a\\\n"])
-def test_split_text_refuses_what_the_encoder_does_not_write(block: bytes):
+def test_split_text_refuses_what_the_encoder_does_not_write(block: bytes) -> None:
     with pytest.raises(ValueError, match="block"):
         split_text(block)
