@@ -203,7 +203,7 @@ def verify_text(result: VerifyResult) -> str:
 def finding_line(finding: Finding) -> str:
     """A finding on one line."""
     table = None if finding.table is None else str(finding.table)
-    return wording.finding_text(finding.kind, finding.message, table, finding.chunk)
+    return printable(wording.finding_text(finding.kind, finding.message, table, finding.chunk))
 
 
 def _hint_lines(hints: Sequence[str]) -> list[str]:

@@ -23,6 +23,8 @@ from tablevault.events import (
 )
 
 GAP = "  "
+FINISHED = frozenset({"done", "read", "checked", "proven"})  # what operations call a table's end
+IDLE = frozenset({"", "waiting"})
 _NAMED_TABLES = 2
 
 
@@ -58,7 +60,7 @@ def percentage(percent: float) -> str:
 
 def active_tables(event: Progress) -> list[TableProgress]:
     """The tables that are being worked on, in the order given."""
-    return [table for table in event.tables if table.state not in ("", "done", "waiting")]
+    return [table for table in event.tables if table.state not in FINISHED | IDLE]
 
 
 def active_names(event: Progress) -> str:
@@ -78,7 +80,8 @@ def waiting_text(event: Waiting) -> str:
 def event_lines(event: Event, verbose: int = 0) -> list[str]:
     """The lines an event is worth; none for those that only move figures."""
     describe = _LINES.get(type(event))
-    return describe(event, verbose) if describe else []
+    # Escaped here, once for all: what events carry comes from servers, files and people.
+    return [printable(line) for line in describe(event, verbose)] if describe else []
 
 
 def _with_state(table: TableProgress, phase: str) -> str:
@@ -90,7 +93,7 @@ def _run_began(event: Event, verbose: int) -> list[str]:
     assert isinstance(event, RunBegan)
     parts = [event.operation]
     if event.snapshot:
-        parts.append(f"snapshot {printable(event.snapshot)}")
+        parts.append(f"snapshot {event.snapshot}")
     if event.run:
         parts.append(f"run {event.run}")
     return [GAP.join(parts)]
@@ -111,7 +114,7 @@ def _table_planned(event: Event, verbose: int) -> list[str]:
     if not verbose:
         return []
     expected = f"about {units.count(event.rows, 'row')}, {units.size(event.size_bytes)}"
-    return [f"planned  {printable(event.table)}  {expected}"]
+    return [f"planned  {event.table}  {expected}"]
 
 
 def _table_done(event: Event, verbose: int) -> list[str]:
@@ -119,7 +122,7 @@ def _table_done(event: Event, verbose: int) -> list[str]:
     if not verbose:
         return []
     figures = (units.count(event.rows, "row"), units.size(event.size_bytes))
-    return [GAP.join(("done", printable(event.table), *figures, units.duration(event.seconds)))]
+    return [GAP.join(("done", event.table, *figures, units.duration(event.seconds)))]
 
 
 def _chunk_done(event: Event, verbose: int) -> list[str]:
@@ -130,7 +133,7 @@ def _chunk_done(event: Event, verbose: int) -> list[str]:
     proven = "proven" if event.proven else ""
     parts = (
         f"chunk {event.chunk}{group}",
-        printable(event.table),
+        event.table,
         units.count(event.rows, "row"),
         units.size(event.size_bytes),
         proven,
@@ -140,20 +143,20 @@ def _chunk_done(event: Event, verbose: int) -> list[str]:
 
 def _waiting(event: Event, verbose: int) -> list[str]:
     assert isinstance(event, Waiting)
-    return [waiting_text(event), *(f"  blocked by {printable(one)}" for one in event.blockers)]
+    return [waiting_text(event), *(f"  blocked by {one}" for one in event.blockers)]
 
 
 def _retrying(event: Event, verbose: int) -> list[str]:
     assert isinstance(event, Retrying)
     return [
         f"trying again in {units.duration(event.delay_s)} (attempt {event.attempt}): "
-        f"{printable(event.what)}: {printable(event.cause)}"
+        f"{event.what}: {event.cause}"
     ]
 
 
 def _hint(event: Event, verbose: int) -> list[str]:
     assert isinstance(event, Hint)
-    return [f"hint: {printable(event.message)}"]
+    return [f"hint: {event.message}"]
 
 
 def _finding(event: Event, verbose: int) -> list[str]:
@@ -163,11 +166,11 @@ def _finding(event: Event, verbose: int) -> list[str]:
 
 def finding_text(kind: str, message: str, table: str | None, chunk: int | None) -> str:
     """A finding on one line: what kind, where, and what was seen."""
-    where = [printable(table)] if table else []
+    where = [table] if table else []
     if chunk is not None:
         where.append(f"chunk {chunk}")
     place = f" {' '.join(where)}:" if where else ""
-    return f"{kind}:{place} {printable(message)}"
+    return f"{kind}:{place} {message}"
 
 
 _LINES: dict[type[Event], Callable[[Event, int], list[str]]] = {

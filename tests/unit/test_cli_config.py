@@ -1,0 +1,124 @@
+"""The configuration file, and which of several sources of a setting wins."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tablevault.cli.config import load_profile, read_profiles
+from tablevault.cli.target import merge_connection
+from tablevault.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No configuration of the machine's is seen."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    return tmp_path
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_without_a_file_there_are_no_settings() -> None:
+    assert load_profile(None, None).values == {}
+
+
+def test_the_default_profile_needs_no_name(nowhere: Path) -> None:
+    write(nowhere / "here/tablevault.toml", '[profile.default]\nhost = "db1"\nport = 3307\n')
+    profile = load_profile(None, None)
+    assert profile.values == {"host": "db1", "port": 3307}
+    assert profile.source == "tablevault.toml"
+
+
+def test_the_nearest_file_that_has_the_profile_gives_it(nowhere: Path) -> None:
+    write(nowhere / "here/tablevault.toml", '[profile.a]\nhost = "near"\n')
+    write(
+        nowhere / "xdg/tablevault/config.toml",
+        '[profile.a]\nhost = "far"\n[profile.b]\nhost = "b"\n',
+    )
+    assert load_profile(None, "a").get("host") == "near"
+    assert load_profile(None, "b").get("host") == "b"
+
+
+def test_a_named_file_is_the_only_one(nowhere: Path) -> None:
+    write(nowhere / "here/tablevault.toml", '[profile.default]\nhost = "near"\n')
+    named = write(nowhere / "named.toml", "[profile.other]\nthreads = 4\n")
+    assert load_profile(str(named), None).values == {}
+    assert load_profile(str(named), "other").get("threads") == 4
+
+
+def test_paths_may_begin_at_home(nowhere: Path) -> None:
+    path = write(nowhere / "c.toml", '[profile.p]\ndefaults_file = "~/.my.cnf"\n')
+    assert read_profiles(path)["p"]["defaults_file"] == str(Path.home() / ".my.cnf")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[profile.p]\nhots = "x"\n', "unknown key 'hots' in [profile.p]"),
+        ('[profiles.p]\nhost = "x"\n', "unknown key 'profiles'"),
+        ('[profile.p]\nport = "3306"\n', "profile.p.port must be a number"),
+        ("[profile.p]\nport = true\n", "profile.p.port must be a number"),
+        ("[profile.p]\nthreads = 0\n", "profile.p.threads must be a number above zero"),
+        ('[profile.p]\ntables = "a.b"\n', "profile.p.tables must be a list of strings"),
+        ("[profile.p]\ntables = [1]\n", "profile.p.tables must be a list of strings"),
+        ('profile = "p"\n', "'profile' must be a table"),
+        ("[profile]\np = 1\n", "profile 'p' must be a table"),
+        ("[profile.p\n", "is not valid TOML"),
+    ],
+)
+def test_a_mistake_is_refused_with_file_and_key(nowhere: Path, text: str, message: str) -> None:
+    path = write(nowhere / "bad.toml", text)
+    with pytest.raises(UsageError, match=re.escape(message)) as caught:
+        read_profiles(path)
+    assert str(path) in caught.value.message
+
+
+def test_a_password_has_no_place_in_it_and_is_not_repeated(nowhere: Path) -> None:
+    path = write(nowhere / "bad.toml", '[profile.p]\npassword = "hush"\n')
+    with pytest.raises(UsageError) as caught:
+        read_profiles(path)
+    assert "hush" not in caught.value.message
+    assert "defaults_file" in str(caught.value.hint)
+
+
+def test_an_unknown_profile_is_refused_with_those_there_are(nowhere: Path) -> None:
+    write(nowhere / "here/tablevault.toml", '[profile.prod]\nhost = "x"\n')
+    with pytest.raises(UsageError, match="no profile 'prd'") as caught:
+        load_profile(None, "prd")
+    assert "prod" in str(caught.value.hint)
+
+
+def test_a_named_file_must_be_there(nowhere: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot read .*absent\.toml"):
+        load_profile(str(nowhere / "absent.toml"), None)
+
+
+PROFILE = {"host": "db1", "port": 3307, "user": "app", "socket": None, "defaults_file": "/f"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ("db1", 3307, "app", None, "/f")),
+        ({"user": "me"}, ("db1", 3307, "me", None, "/f")),
+        ({"port": 1}, ("db1", 1, "app", None, "/f")),
+        ({"host": "db2"}, ("db2", None, "app", None, "/f")),
+        ({"socket": "/s"}, (None, None, "app", "/s", "/f")),
+        ({"url": "mysql://x"}, (None, None, None, None, "/f")),
+    ],
+)
+def test_an_address_is_never_mixed_of_two_sources(
+    given: dict[str, object], expected: tuple[object, ...]
+) -> None:
+    merged = merge_connection(given, PROFILE)
+    keys = ("host", "port", "user", "socket", "defaults_file")
+    assert tuple(merged.get(key) for key in keys) == expected
