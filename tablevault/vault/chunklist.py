@@ -26,6 +26,8 @@ from tablevault.vault.fields import Fields
 from tablevault.vault.store import Store, sha256_of
 
 _BLOCK_BYTES = 1 << 20
+_BLOCK_LINES = 1000
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def write_chunk_list(
@@ -44,8 +46,13 @@ def write_chunk_list(
     path = f"{folder}/{names.CHUNK_LIST}"
     rules = _Rules(definition, folder)
     with store.create(f"{snapshot}/{path}") as file:
+        lines: list[str] = []
         for chunk in rules.checked(chunks):
-            file.write(_dump(chunk_record(chunk)) + b"\n")
+            lines.append(_ENCODER.encode(chunk_record(chunk)) + "\n")
+            if len(lines) == _BLOCK_LINES:
+                file.write("".join(lines).encode("utf-8"))
+                lines.clear()
+        file.write("".join(lines).encode("utf-8"))
         file.commit()
     return TableEntry(
         definition=definition,
@@ -183,7 +190,7 @@ def _read_chunk(fields: Fields) -> Chunk:
         size_bytes=fields.integer("size"),
         sha256=fields.hex_digest("sha256"),
     )
-    if fields.integer("rows") != chunk.digest.rows:
+    if fields.integer("rows") != sum(group.digest.rows for group in groups):
         fields.refuse("rows", "not the sum of its row groups")
     return chunk
 
@@ -205,11 +212,11 @@ class _Rules:
             self._check(chunk, boundary)
             boundary = chunk.range.hi
             self.count += 1
-            self.digest += chunk.digest
-            self.wire_bytes += chunk.wire_bytes
             self.file_bytes += chunk.size_bytes
-            largest = max((group.largest_row for group in chunk.row_groups), default=0)
-            self.largest_row = max(self.largest_row, largest)
+            for group in chunk.row_groups:
+                self.digest += group.digest
+                self.wire_bytes += group.wire_bytes
+                self.largest_row = max(self.largest_row, group.largest_row)
             yield chunk
         if boundary is not None:
             self._refuse(f"ends at a key, after chunk {self.count - 1}")
@@ -268,7 +275,3 @@ def _tile(ranges: Sequence[KeyRange], whole: KeyRange) -> bool:
         (key_range.lo, key_range.hi) == (bounds[index], bounds[index + 1])
         for index, key_range in enumerate(ranges)
     )
-
-
-def _dump(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8")

@@ -28,7 +28,7 @@ class Fields:
     def parse(cls, text: bytes, where: str) -> Fields:
         """The object that `text` holds."""
         try:
-            return cls(json.loads(text.decode("utf-8"), parse_constant=_no_constant), where)
+            return cls(_DECODER.decode(text.decode("utf-8")), where)
         except (ValueError, RecursionError):
             raise SnapshotUnusable(f"{where} is not valid JSON") from None
 
@@ -121,3 +121,6 @@ class Fields:
 
 def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)  # made once: a list has many lines

@@ -220,7 +220,8 @@ def _read_column(fields: Fields) -> Column:
         generated=fields.flag("generated"),
         auto_increment=fields.flag("auto_increment"),
     )
-    if fields.optional_text("kind") != _kind(column) or (column.precision or 0) > 255:
+    digits, scale = column.precision or 255, column.scale or 0
+    if fields.optional_text("kind") != _kind(column) or not scale <= digits <= 255:
         fields.refuse("kind", "not what this version makes of the column's type")
     return column
 
