@@ -6,6 +6,7 @@ A `Connection` belongs to one thread at a time; `abort()` and the attributes `bu
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ __all__ = ["ConnectOptions", "Connection", "Executed", "Purpose", "connect"]
 
 PREFIX = "/* tablevault */ "
 Row = tuple[bytes | None, ...]
+_ROWS = re.compile(r"^(INSERT .*? VALUES) .*")
 
 
 @dataclass(frozen=True)
@@ -147,14 +149,14 @@ class Connection:
         self.statement, self.busy_since = what, time.monotonic()
         try:
             yield
-        except StatementFailed:
-            raise
-        except wire.wire_errors() as error:
+        except (TablevaultError, *wire.wire_errors()) as error:
             failure = failures.translate(error, what)
-            if self._closed == "aborted":
+            if isinstance(failure, ConnectionLost) and self._closed == "aborted":
                 failure = ConnectionLost(f"connection {self.id} aborted while running {what}")
             if not isinstance(failure, StatementFailed):
                 self._give_up()
+            if failure is error:
+                raise
             raise failure from None
         except BaseException:
             # an answer may be half read: whoever spoke next would hear its predecessor's
@@ -224,4 +226,5 @@ def _summary(sql: str | bytes, limit: int = 120) -> str:
     head = sql[: limit * 4]
     shown = head if isinstance(head, str) else head.decode("utf-8", "replace")
     shown = " ".join(shown.removeprefix(PREFIX.rstrip()).split())
+    shown = _ROWS.sub(r"\1 …", shown)  # rows are production data, and errors get logged
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

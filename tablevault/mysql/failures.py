@@ -1,7 +1,7 @@
 """What the server, or its silence, said: driver and socket errors become tablevault's own.
 
-The one place where error numbers have a meaning.  It never puts a password or a statement's data
-into a message: a statement is named by `doing`, a few words that the caller chose.
+The one place where error numbers have a meaning.  No message holds a password; a statement is
+named by `doing`, its beginning without the rows it may carry.
 """
 
 from __future__ import annotations
@@ -109,6 +109,8 @@ def translate(error: BaseException, doing: str) -> TablevaultError:
     if isinstance(error, TablevaultError):
         return error
     errno = _driver_errno(error)
+    if errno is None and error.__cause__ is not None and _driver_errno(error.__cause__) == 3948:
+        error, errno = error.__cause__, 3948  # the driver hides what the server said of it
     if isinstance(error, TimeoutError) or (errno == 3024 and _is_timeout(error)):
         return ConnectionLost(f"connection given up while running {doing}: no answer in time")
     if errno is None or errno in LOST or errno < 1000 or 2000 <= errno < 3000:
@@ -150,9 +152,9 @@ def connect_error(error: BaseException, target: str, user: str) -> TablevaultErr
 
 
 def _driver_errno(error: BaseException) -> int | None:
-    errno = getattr(error, "errno", None)
-    if isinstance(error, OSError) and not hasattr(error, "sqlstate"):
+    if isinstance(error, OSError):
         return None  # a number of the operating system, not of the protocol
+    errno = getattr(error, "errno", None)
     return errno if isinstance(errno, int) and errno > 0 else None
 
 

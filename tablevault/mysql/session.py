@@ -45,7 +45,6 @@ _ALL: Mapping[str, str] = {
     "sql_select_limit": "18446744073709551615",  # a global limit would cut every table short
     "sql_big_selects": "ON",
     "sql_buffer_result": "OFF",
-    "max_error_count": "64",
     "net_read_timeout": "600",  # a source or sink of ours may stand still that long
     "net_write_timeout": "600",
     "wait_timeout": "86400",
@@ -108,7 +107,8 @@ def prepare(
     settings = wanted(purpose, lock_wait_s)
     existing = read(conn, [*settings, *_TRIED])
     settings = {name: value for name, value in settings.items() if name in existing}
-    _set(conn, settings)
+    # only what differs: some accounts may not set even what is right already
+    _set(conn, {name: v for name, v in settings.items() if not _same(existing[name], v)})
     conn.notes = tuple(_try(conn, existing))
     if no_binlog:
         _leave_binlog(conn)
@@ -142,6 +142,8 @@ def read(conn: Connection, names: Iterable[str]) -> dict[str, str]:
 def _set(conn: Connection, settings: Mapping[str, str]) -> None:
     """One statement; when it fails, one by one, to name the setting that is at fault."""
     assignments = [f"SESSION {name} = {_literal(value)}" for name, value in settings.items()]
+    if not assignments:
+        return
     try:
         conn.execute("SET " + ", ".join(assignments))
         return
@@ -151,8 +153,6 @@ def _set(conn: Connection, settings: Mapping[str, str]) -> None:
         try:
             conn.execute("SET " + assignment)
         except StatementFailed as error:
-            if _same(read(conn, [name]).get(name, ""), settings[name]):
-                continue  # it may not be set, and it is what it must be
             raise CannotComplete(
                 f"the server did not take the session setting {name}: {error.message}",
                 hint=error.hint,

@@ -77,8 +77,15 @@ def test_small_groups_are_closed_alike_and_add_up(conn: Connection, database: st
     assert sum((part.digest for part in parts), Digest()) == whole[0].digest
 
 
-def test_a_row_that_the_protocol_splits(server: Server, database: str) -> None:
+@pytest.fixture
+def large_packets(server: Server) -> Iterator[None]:
+    before = server.value("SELECT @@GLOBAL.max_allowed_packet")
     server.sql(f"SET GLOBAL max_allowed_packet = {64 << 20}")
+    yield
+    server.sql(f"SET GLOBAL max_allowed_packet = {before}")
+
+
+def test_a_row_that_the_protocol_splits(server: Server, database: str, large_packets: None) -> None:
     with connect(server.options(), Purpose.READ) as conn:
         conn.execute(f"CREATE TABLE `{database}`.big (id INT PRIMARY KEY, b LONGBLOB)")
         conn.execute(

@@ -117,6 +117,13 @@ def test_no_password_is_ever_shown(conn: Connection, server: Server) -> None:
     assert server.password not in f"{conn!r} {conn.__dict__}"
 
 
+def test_no_row_is_shown(conn: Connection) -> None:
+    with pytest.raises(StatementFailed) as failure:
+        conn.execute(f"INSERT INTO test.absent (a) VALUES ('{SECRET}')")
+    assert SECRET not in failure.value.message
+    assert "INSERT INTO test.absent (a) VALUES" in failure.value.message
+
+
 def test_tcp_options(conn: Connection) -> None:
     sock = conn.driver._socket.sock  # type: ignore[attr-defined]
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

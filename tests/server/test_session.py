@@ -110,6 +110,15 @@ def test_leaving_the_binary_log_needs_a_privilege(server: Server) -> None:
         server.sql("DROP USER tv_poor@'%'")
 
 
+def test_hostile_globals_and_a_poor_account(server: Server, hostile: None) -> None:
+    server.sql("DROP USER IF EXISTS tv_poor@'%'; CREATE USER tv_poor@'%' IDENTIFIED BY 'x'")
+    try:
+        for purpose in Purpose:
+            connect(server.options(user="tv_poor", password="x"), purpose).close()
+    finally:
+        server.sql("DROP USER tv_poor@'%'")
+
+
 def test_statement_binlog_is_refused(mariadb: Server) -> None:
     before = mariadb.value("SELECT @@GLOBAL.binlog_format")
     mariadb.sql("SET GLOBAL binlog_format = 'STATEMENT'")

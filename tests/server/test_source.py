@@ -95,6 +95,16 @@ def test_abort_ends_a_blocked_read(conn: Connection, database: str) -> None:
     timer.join()
 
 
+def test_abort_between_two_reads(conn: Connection, database: str) -> None:
+    conn.execute("CREATE TABLE wide (id INT PRIMARY KEY, b LONGTEXT)")
+    conn.execute("INSERT INTO wide SELECT id, REPEAT('x', 3000000) FROM awkward")
+    specs = tables.specs_in(conn, database, "wide")
+    source = RowSource(conn, tables.select(specs, database, "wide"), specs, (), 1 << 20)
+    with pytest.raises(ConnectionLost, match="aborted while running SELECT"):
+        for _ in source:
+            conn.abort()
+
+
 def test_packets_of_a_row_are_split_where_the_protocol_splits_them() -> None:
     packets, sequence = row_packets([b"x" * (0xFFFFFF - 4)], 255)
     assert packets[:4] == b"\xff\xff\xff\xff"
