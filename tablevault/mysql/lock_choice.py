@@ -1,0 +1,82 @@
+"""Which lock a snapshot takes: the gentlest one that makes it one instant, and may be had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from tablevault.errors import CannotComplete
+from tablevault.model import TableName
+
+if TYPE_CHECKING:
+    from tablevault.mysql.connect import Connection
+    from tablevault.mysql.server import Privileges
+
+
+class LockMode(StrEnum):
+    """What may be asked for."""
+
+    AUTO = "auto"
+    FTWRL = "ftwrl"
+    TABLES = "tables"
+    NONE = "none"
+
+
+class LockKind(StrEnum):
+    """What was taken; the names stand in the manifest."""
+
+    BACKUP_STAGE = "backup-stage"
+    INSTANCE_AND_TABLES = "instance+tables"
+    TABLES = "tables"
+    FTWRL = "ftwrl"
+    NONE = "none"
+
+
+def choose(
+    conn: Connection, mode: LockMode, tables: Sequence[TableName], privileges: Privileges
+) -> tuple[LockKind, str, tuple[str, ...]]:
+    """Which lock, why, and what the person should know of it.  Asks for nothing, locks nothing."""
+    mariadb = conn.server.family == "mariadb"
+    reload = privileges.has("RELOAD")
+    may_lock_tables = all(
+        privileges.has("LOCK TABLES", t.schema) and privileges.has("SELECT", t.schema, t.name)
+        for t in tables
+    )
+    if mode is LockMode.NONE:
+        hint = "no lock: readers may see different instants while the tables are written to"
+        return LockKind.NONE, "asked for", (hint,)
+    if mode is LockMode.FTWRL:
+        if not (reload or privileges.has("FLUSH_TABLES")):
+            raise CannotComplete(
+                "the account may not FLUSH TABLES WITH READ LOCK", hint="grant RELOAD"
+            )
+        return LockKind.FTWRL, "asked for", ()
+    if mode is LockMode.AUTO and mariadb and reload and conn.server.version >= (10, 4, 1):
+        return LockKind.BACKUP_STAGE, "the account has RELOAD", ()
+    if not may_lock_tables:
+        wanted = "RELOAD" if mariadb else "BACKUP_ADMIN and LOCK TABLES"
+        raise CannotComplete(
+            "the account may take no lock that makes the tables' snapshot one instant",
+            hint=f"grant {wanted if mode is LockMode.AUTO else 'LOCK TABLES'}, or use --lock "
+            "none when nothing writes to the tables",
+        )
+    if mode is LockMode.AUTO and not mariadb and privileges.has("BACKUP_ADMIN"):
+        return LockKind.INSTANCE_AND_TABLES, "the account has BACKUP_ADMIN and LOCK TABLES", ()
+    if mode is LockMode.TABLES:
+        return LockKind.TABLES, "asked for", ()
+    missing = "RELOAD" if mariadb else "BACKUP_ADMIN"
+    hint = f"without {missing} DDL is not kept out during the snapshot, only noticed"
+    return LockKind.TABLES, f"the account lacks {missing}", (hint,)
+
+
+def non_transactional_tables(conn: Connection) -> int:
+    """How many tables of the application BACKUP STAGE BLOCK_DDL would keep from being written."""
+    row = conn.one(
+        "SELECT COUNT(*) FROM information_schema.TABLES t "
+        "LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE "
+        "WHERE t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND t.TABLE_SCHEMA NOT IN "
+        "('mysql', 'information_schema', 'performance_schema', 'sys') "
+        "AND COALESCE(e.TRANSACTIONS, 'NO') <> 'YES'"
+    )
+    return int(row[0] or 0) if row else 0
