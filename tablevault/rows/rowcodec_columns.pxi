@@ -58,8 +58,14 @@ cdef inline void copy_bytes(uint8_t* to, const uint8_t* p, size_t n) noexcept no
     """memcpy for values, most of which are short: no call, no byte outside the two."""
     cdef uint64_t words[2]
     cdef uint32_t halves[2]
-    if n > 16:
+    cdef uint64_t quads[4]
+    if n > 32:
         memcpy(to, p, n)
+    elif n > 16:
+        memcpy(&quads[0], p, 16)
+        memcpy(&quads[2], p + n - 16, 16)
+        memcpy(to, &quads[0], 16)
+        memcpy(to + n - 16, &quads[2], 16)
     elif n >= 8:
         memcpy(&words[0], p, 8)
         memcpy(&words[1], p + n - 8, 8)

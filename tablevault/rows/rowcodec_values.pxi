@@ -51,14 +51,26 @@ cdef inline size_t write_unsigned(uint64_t value, uint8_t* out) noexcept nogil:
     return size
 
 
+cdef inline void write_digits(uint64_t value, size_t n, uint8_t* out) noexcept nogil:
+    """Write the last `n` digits of a decimal number."""
+    while n >= 2:
+        n -= 2
+        memcpy(out + n, PAIRS + 2 * (value % 100), 2)
+        value //= 100
+    if n:
+        out[0] = <uint8_t>(48 + value % 10)
+
+
 cdef inline size_t write_padded(uint64_t value, int digits, uint8_t* out) noexcept nogil:
     """Write a decimal number with at least `digits` digits, zeros in front."""
-    cdef uint8_t text[24]
-    cdef size_t n = write_unsigned(value, text)
-    cdef size_t zeros = <size_t>digits - n if <size_t>digits > n else 0
-    memset(out, 48, zeros)
-    memcpy(out + zeros, text, n)
-    return zeros + n
+    if digits < 20 and value < POWERS[digits]:
+        write_digits(value, <size_t>digits, out)
+        return <size_t>digits
+    if digits <= 20:
+        return write_unsigned(value, out)
+    memset(out, 48, <size_t>digits - 20)
+    write_digits(value, 20, out + digits - 20)
+    return <size_t>digits
 
 
 cdef inline void write_two(int value, uint8_t* out) noexcept nogil:
@@ -71,16 +83,55 @@ cdef inline int read_two(const uint8_t* p) noexcept nogil:
     return <int>(10 * tens + ones) if tens < 10 and ones < 10 else -1
 
 
+cdef inline bint eight_digits(uint64_t word, uint64_t* out) noexcept nogil:
+    """The number whose eight digits are the bytes of a word, the first digit lowest."""
+    if (
+        (word & 0xF0F0F0F0F0F0F0F0ULL)
+        | (((word + 0x0606060606060606ULL) & 0xF0F0F0F0F0F0F0F0ULL) >> 4)
+    ) != 0x3333333333333333ULL:
+        return False
+    word -= 0x3030303030303030ULL
+    word = word * 10 + (word >> 8)  # pairs of digits, in every other byte
+    out[0] = (
+        (word & 0x000000FF000000FFULL) * 0x000F424000000064ULL
+        + ((word >> 16) & 0x000000FF000000FFULL) * 0x0000271000000001ULL
+    ) >> 32
+    return True
+
+
+cdef inline uint64_t load_digits(const uint8_t* p, size_t n) noexcept nogil:
+    """A word of 1 to 8 digits as `eight_digits` takes it, zeros in front."""
+    cdef uint64_t word
+    cdef uint32_t halves[2]
+    cdef int shift
+    if n >= 8:
+        memcpy(&word, p, 8)
+        return word
+    shift = 64 - 8 * <int>n
+    if n >= 4:
+        memcpy(&halves[0], p, 4)
+        memcpy(&halves[1], p + n - 4, 4)
+        word = <uint64_t>halves[0] << shift | <uint64_t>halves[1] << 32
+    else:
+        word = (
+            <uint64_t>p[0] << shift
+            | <uint64_t>p[n >> 1] << (shift + 8 * <int>(n >> 1))
+            | <uint64_t>p[n - 1] << 56
+        )
+    return word | 0x3030303030303030ULL >> (64 - shift)
+
+
 cdef inline bint read_digits(const uint8_t* p, size_t n, uint64_t* out) noexcept nogil:
-    """Up to 19 digits."""
-    cdef uint64_t value = 0
-    cdef unsigned int digit
-    cdef size_t i
-    for i in range(n):
-        digit = <unsigned int>p[i] - 48
-        if digit > 9:
+    """Up to 19 digits, eight at a time."""
+    cdef uint64_t value = 0, part
+    cdef size_t step
+    while n:
+        step = n if n < 8 else 8
+        if not eight_digits(load_digits(p, step), &part):
             return False
-        value = value * 10 + digit
+        value = value * POWERS[step] + part
+        p += step
+        n -= step
     out[0] = value
     return True
 
@@ -185,12 +236,22 @@ cdef inline bint is_leap(int year) noexcept nogil:
 
 cdef bint read_date(const uint8_t* p, int32_t* out) noexcept nogil:
     """Ten bytes YYYY-MM-DD, a day of the calendar from year 1 on; days since 1970."""
-    cdef int century = read_two(p), year = read_two(p + 2)
-    cdef int month = read_two(p + 5), day = read_two(p + 8)
-    cdef int last
-    if century < 0 or year < 0 or p[4] != 45 or p[7] != 45 or not 1 <= month <= 12:
+    cdef uint32_t years
+    cdef uint16_t parts[2]
+    cdef uint64_t number
+    cdef int year, month, day, last
+    memcpy(&years, p, 4)
+    memcpy(&parts[0], p + 5, 2)
+    memcpy(&parts[1], p + 8, 2)
+    if p[4] != 45 or p[7] != 45 or not eight_digits(
+        years | <uint64_t>parts[0] << 32 | <uint64_t>parts[1] << 48, &number
+    ):
         return False
-    year += 100 * century
+    year = <int>(number // 10000)
+    month = <int>(number // 100 % 100)
+    day = <int>(number % 100)
+    if not 1 <= month <= 12:
+        return False
     if month == 12:
         last = 31
     else:
@@ -379,6 +440,17 @@ cdef size_t write_scaled(const Column* c, const uint8_t* cell, uint8_t* out) noe
     if negative:
         low = 0 - low
         high = ~high + (low == 0)
+    if high == 0 and c.pad == 0 and scale < 19:
+        if negative:
+            out[0] = 45
+            start = 1
+        upper = low // POWERS[scale]
+        n = start + write_unsigned(upper, out + start)
+        if scale:
+            out[n] = 46
+            write_digits(low - upper * POWERS[scale], scale, out + n + 1)
+            n += 1 + scale
+        return n
     if high == 0:
         digits = write_unsigned(low, text)
     else:
@@ -416,7 +488,7 @@ cdef size_t write_integer(const Column* c, const uint8_t* cell, uint8_t* out) no
         out[0] = 45
         value = 0 - <uint64_t>(<int64_t>(value << unused) >> unused)
         return 1 + write_unsigned(value, out + 1)
-    return write_padded(value, c.pad, out)
+    return write_padded(value, c.pad, out) if c.pad else write_unsigned(value, out)
 
 
 cdef size_t write_value(const Column* c, const uint8_t* cell, uint8_t* out) noexcept nogil:
