@@ -129,9 +129,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
     fixture = next((name for name in ("server", *_FIXTURES) if name in names), "mariadb")
     on: Server = request.getfixturevalue(fixture)
     name = f"tv_test_{next(_numbers)}"
-    on.sql(
-        f"DROP DATABASE IF EXISTS `{name}`; CREATE DATABASE `{name}` CHARACTER SET utf8mb4;"
-    )
+    on.sql(f"DROP DATABASE IF EXISTS `{name}`; CREATE DATABASE `{name}` CHARACTER SET utf8mb4;")
     yield name
     on.sql(f"DROP DATABASE IF EXISTS `{name}`;")
 

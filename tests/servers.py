@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tablevault.demo.server import find_program
+from tablevault.demo.programs import find_program
 
 ROOT = Path(__file__).resolve().parent.parent
 PROVISION = ROOT / "scripts" / "provision_server.sh"
@@ -148,6 +148,4 @@ def provisioned(kind: str) -> Server:
 
 def stop_provisioned(kind: str) -> None:
     """Stop what `provisioned` brought up."""
-    subprocess.run(
-        ["bash", str(PROVISION), "stop", kind], stdin=subprocess.DEVNULL, check=False
-    )
+    subprocess.run(["bash", str(PROVISION), "stop", kind], stdin=subprocess.DEVNULL, check=False)

@@ -1,4 +1,4 @@
-"""A private MariaDB server that lives as long as a `with` block, for the demo, tests and measurements.
+"""A private MariaDB server that lives as long as a `with` block: for demo, tests, measurements.
 
 It owns one temporary directory and one server process and touches nothing else: no configuration
 file is read, no service is used, the network side listens on 127.0.0.1 only and every account has
@@ -8,58 +8,20 @@ ends and the directory goes: a watcher waits at a pipe that closes with the owne
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import secrets
-import shutil
-import signal
-import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tablevault.demo.programs import HOST, find_program, free_port, greets
+from tablevault.demo.sandbox import Sandbox
 from tablevault.errors import CannotComplete
 
-HOST = "127.0.0.1"
-_PREFIX = "tablevault-server-"
-_SHARED_MEMORY = Path("/dev/shm")
-# Debian installs server programs where an ordinary account's PATH does not look.
-_MORE_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec", "/usr/local/mysql/bin")
-_MAX_SOCKET_PATH = 100  # the kernel allows 107 bytes
 _PORT_TRIES = 5
-
-# `sh -c`: its input closes when the owner is gone.  The short sleep lets a server that was being
-# started at that very moment write its process id.
-_WATCHER = """
-cat >/dev/null
-sleep 0.3
-for try in 1 2 3 4 5 6 7 8 9 10; do
-  if [ -s "$1/pid" ]; then kill -9 "$(cat "$1/pid")" 2>/dev/null; fi
-  rm -rf -- "$1" && break
-  sleep 0.3
-done
-"""
-
-
-def find_program(name: str) -> str:
-    """The path of a server or client program, also where only root's PATH looks.
-
-    Raises CannotComplete when it is not installed.
-    """
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_MORE_PATH])
-    found = shutil.which(name, path=path)
-    if found is None:
-        raise CannotComplete(
-            f"`{name}` is not installed",
-            hint="install a MariaDB server and client: "
-            "apt-get install mariadb-server-core mariadb-client-core",
-        )
-    return found
 
 
 class PrivateServer:
@@ -93,14 +55,12 @@ class PrivateServer:
         self.password = secrets.token_hex(12)
         self._base = base
         self._room_bytes = room_bytes
-        self._directory: Path | None = None
-        self._lock_fd = -1
+        self._sandbox: Sandbox | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._watcher: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         try:
-            self._make_directory()
+            self._sandbox = Sandbox(base=self._base, room_bytes=self._room_bytes)
             self._initialize()
             self.start()
         except BaseException:
@@ -121,9 +81,7 @@ class PrivateServer:
     @property
     def directory(self) -> Path:
         """The temporary directory that holds everything of this server."""
-        if self._directory is None:
-            raise CannotComplete("the private server is not running: use it in a with statement")
-        return self._directory
+        return self._place.directory
 
     @property
     def data_directory(self) -> Path:
@@ -167,8 +125,8 @@ class PrivateServer:
         keep_port = self.port != 0
         for attempt in range(1, _PORT_TRIES + 1):
             if not keep_port:
-                self.port = _free_port()
-            self._spawn()
+                self.port = free_port()
+            self._process = self._place.launch(self._command(), self.directory / "error.log")
             try:
                 self._wait_ready()
             except CannotComplete:
@@ -212,17 +170,9 @@ class PrivateServer:
     def close(self) -> None:
         """End the server and remove everything it had; harmless when called twice."""
         self.kill()
-        if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
-            self._directory = None
-        if self._watcher is not None:
-            # Everything is gone already: nothing is left for it to do.
-            self._watcher.kill()
-            self._watcher.communicate()
-            self._watcher = None
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+        if self._sandbox is not None:
+            self._sandbox.close()
+            self._sandbox = None
 
     def sql(self, text: str, database: str = "") -> str:
         """Run SQL as root through the server's own command-line client; return what it prints.
@@ -252,20 +202,11 @@ class PrivateServer:
 
     # ------------------------------------------------------------------ steps
 
-    def _make_directory(self) -> None:
-        base = self._base or _choose_base(self._room_bytes)
-        _remove_stale(base)
-        directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-        self._directory = directory
-        self._lock_fd = os.open(directory / "owner.lock", os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-        self._watcher = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCHER, "tablevault-watcher", str(directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C and a closed terminal reach the owner, not it
-        )
+    @property
+    def _place(self) -> Sandbox:
+        if self._sandbox is None:
+            raise CannotComplete("the private server is not running: use it in a with statement")
+        return self._sandbox
 
     def _initialize(self) -> None:
         find_program("mariadbd")
@@ -292,19 +233,6 @@ class PrivateServer:
         with os.fdopen(init, "w") as file:
             file.write(_accounts_sql(self.user, self.password))
 
-    def _spawn(self) -> None:
-        pid_file = self.directory / "pid"
-        with (self.directory / "error.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                # The shell becomes the server: the process id is on record before it is one.
-                ["/bin/sh", "-c", 'echo $$ >"$1"; shift; exec "$@"', "sh", str(pid_file)]
-                + self._command(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
     def _command(self) -> list[str]:
         directory = self.directory
         command = [
@@ -323,7 +251,7 @@ class PrivateServer:
             "--server-id=1",
             *_account(),
         ]
-        if directory.is_relative_to(_SHARED_MEMORY):
+        if self._place.on_tmpfs:
             command.append("--innodb-flush-method=fsync")  # tmpfs has no direct I/O
         if self.binlog:
             command += ["--log-bin=binlog", "--binlog-format=ROW"]
@@ -333,7 +261,7 @@ class PrivateServer:
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + self.ready_timeout_s
-        while not _greets(self.socket):
+        while not greets(self.socket):
             if not self.alive:
                 raise CannotComplete(f"the private server died:\n{self.error_log()}")
             if time.monotonic() > deadline:
@@ -345,9 +273,7 @@ class PrivateServer:
 
     def _forget_process(self) -> None:
         self._process = None
-        if self._directory is not None:
-            # The number may soon belong to another process: it must not be killed by the watcher.
-            (self._directory / "pid").unlink(missing_ok=True)
+        self._place.forget()
 
 
 def _accounts_sql(user: str, password: str) -> str:
@@ -355,7 +281,8 @@ def _accounts_sql(user: str, password: str) -> str:
     return "\n".join(
         [
             "SET sql_log_bin = 0;",
-            "DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');",
+            "DELETE FROM mysql.global_priv "
+            "WHERE User = '' OR (User = 'root' AND Host <> 'localhost');",
             "FLUSH PRIVILEGES;",
             f"ALTER USER root@localhost IDENTIFIED BY '{password}';",
             f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}';",
@@ -367,55 +294,3 @@ def _accounts_sql(user: str, password: str) -> str:
 
 def _account() -> list[str]:
     return ["--user=root"] if os.geteuid() == 0 else []
-
-
-def _choose_base(room_bytes: int) -> Path:
-    """tmpfs where it has room, else the folder of temporary files; short enough for a socket."""
-    if _SHARED_MEMORY.is_dir() and os.access(_SHARED_MEMORY, os.W_OK | os.X_OK):
-        try:
-            if shutil.disk_usage(_SHARED_MEMORY).free >= room_bytes:
-                return _SHARED_MEMORY
-        except OSError:
-            pass
-    base = Path(tempfile.gettempdir())
-    return base if len(str(base)) + len(_PREFIX) + 16 <= _MAX_SOCKET_PATH else Path("/tmp")
-
-
-def _remove_stale(base: Path) -> None:
-    """Remove what dead owners left, for instance when the watcher was killed with them."""
-    for directory in base.glob(_PREFIX + "*"):
-        with contextlib.suppress(OSError):
-            if directory.stat().st_uid == os.geteuid():
-                _remove_if_dead(directory)
-
-
-def _remove_if_dead(directory: Path) -> None:
-    lock = os.open(directory / "owner.lock", os.O_RDWR | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an owner that lives holds it: OSError
-        with contextlib.suppress(OSError, ValueError):
-            pid = int((directory / "pid").read_text())
-            if os.fsencode(directory) in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(directory, ignore_errors=True)
-    finally:
-        os.close(lock)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _greets(path: str) -> bool:
-    """Whether a server answers at the socket with the first packet of its protocol."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(2.0)
-        try:
-            probe.connect(path)
-            greeting = probe.recv(5)
-        except OSError:
-            return False
-    return len(greeting) == 5 and greeting[4] == 10
