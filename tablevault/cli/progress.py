@@ -23,6 +23,7 @@ from tablevault.events import (
 
 PLAIN_INTERVAL_S = 5.0
 MAX_FINDING_LINES = 20
+MIN_WAIT_S = 1.0  # a wait of less is worth no line
 
 
 class Drawing(Protocol):
@@ -75,6 +76,8 @@ class LineGate:
     def passes(self, event: Event) -> bool:
         """Whether the event's lines are to be printed."""
         if isinstance(event, Waiting):
+            if event.seconds < MIN_WAIT_S and not event.blockers:
+                return False
             again = event.what == self._waiting_for
             if again and 0 <= event.time - self._waited_at < self._interval_s:
                 return False

@@ -145,7 +145,7 @@ def swap_text(result: SwapResult) -> str:
     lines = [
         f"{result.status}: {units.count(len(result.tables), 'table')} "
         f"in {units.duration(result.seconds)}",
-        _results_text(result.tables),
+        "" if result.status == "cleaned" else _results_text(result.tables),
         *dropped,
         *_hint_lines(result.hints),
     ]

@@ -5,6 +5,7 @@ An option given on the command line or by its environment variable wins over the
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tablevault.vault.store import LocalStore
 
 _CONNECTION = ("host", "port", "user", "socket", "defaults_file")
+_GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 _FLAGS = {  # parameter → the spelling a printed command uses
     "host": "-h",
     "port": "-P",
@@ -115,18 +117,26 @@ def state_dir(ctx: click.Context) -> Path:
 
 
 def follow_up(ctx: click.Context, command: str, run: str) -> str:
-    """The command line that goes on with `run`: the same connection, never a password."""
+    """The command line that goes on with `run`: the same connection, never a password.
+
+    It is complete in another shell and folder, save for MYSQL_PWD and the password itself.
+    """
     words = ["tablevault", command, run]
     settings = invocation(ctx)
     for flag, value in (("--config", settings.config), ("--profile", settings.profile)):
         if value:
             words += [flag, value]
     for name, flag in _FLAGS.items():
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            words += [flag, str(ctx.params[name])]
+        if ctx.get_parameter_source(name) in _GIVEN:
+            value = str(ctx.params[name])
+            words += [flag, _from_anywhere(value) if name in ("vault", "state_dir") else value]
     if ctx.params.get("ask_password"):
         words.append("-p")
     return shlex.join(words)
+
+
+def _from_anywhere(location: str) -> str:
+    return location if "://" in location else os.path.abspath(os.path.expanduser(location))
 
 
 def _vault_uri(ctx: click.Context) -> str:

@@ -74,7 +74,7 @@ def active_names(event: Progress) -> str:
 
 def waiting_text(event: Waiting) -> str:
     """What is waited for, and since when."""
-    return f"waiting {units.whole_duration(event.seconds)}: {printable(event.what)}"
+    return f"{printable(event.what)}, {units.whole_duration(event.seconds)}"
 
 
 def event_lines(event: Event, verbose: int = 0) -> list[str]:

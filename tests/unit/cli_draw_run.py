@@ -53,7 +53,7 @@ def main(mode: str, mark: str | None = None) -> None:
         observer(PhaseBegan(phase="locking"))
         blockers = ("connection 42, 61 s: UPDATE x",)
         for second in (3, 4):
-            what = "the lock of shop.orders"
+            what = "waiting for the lock of shop.orders"
             observer(Waiting(time=second, what=what, seconds=second, blockers=blockers))
     observer(PhaseBegan(phase="reading"))
     for step in range(1, STEPS + 1):

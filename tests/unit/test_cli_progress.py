@@ -115,18 +115,23 @@ def test_many_active_tables_are_folded_and_done_ones_not_named() -> None:
 
 def test_waits_are_thinned_but_never_dropped() -> None:
     waits = [
-        Waiting(time=T0 + second, what="a lock", seconds=second, blockers=("connection 4",))
-        for second in range(12)
+        Waiting(
+            time=T0 + second, what="waiting for a lock", seconds=second, blockers=("connection 4",)
+        )
+        for second in range(1, 13)
     ]
-    shown = lines(*waits, Waiting(time=T0 + 12, what="another lock", seconds=0))
-    said = [line[9:] for line in shown if "waiting" in line]
-    assert said == [
-        "waiting 0 s: a lock",
-        "waiting 5 s: a lock",
-        "waiting 10 s: a lock",
-        "waiting 0 s: another lock",
+    shown = lines(*waits, Waiting(time=T0 + 13, what="waiting for another lock", seconds=1))
+    assert [line[9:] for line in shown if "waiting for" in line] == [
+        "waiting for a lock, 1 s",
+        "waiting for a lock, 6 s",
+        "waiting for a lock, 11 s",
+        "waiting for another lock, 1 s",
     ]
     assert sum("blocked by connection 4" in line for line in shown) == 3
+
+
+def test_a_moment_is_worth_no_line() -> None:
+    assert lines(Waiting(time=T0, what="asking the server", seconds=0.6)) == []
 
 
 def test_hints_retries_and_ends_are_said() -> None:
@@ -294,7 +299,7 @@ def test_lines_scroll_above_the_bars() -> None:
     said = [line[9:] for line in screen.text().splitlines()]
     assert said[:-1] == [
         "restore  snapshot S1  run R1",
-        "waiting 3 s: the lock of shop.orders",
+        "waiting for the lock of shop.orders, 3 s",
         "  blocked by connection 42, 61 s: UPDATE x",
         r"hint: odd \x1b[31m thing",
         "done after 3.0 s",
