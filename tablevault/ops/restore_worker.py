@@ -205,7 +205,7 @@ class Loader:
         if ddl.normalise(self._definition(job)) != ddl.normalise(job.entry.definition.create_sql):
             raise ProofFailed(
                 f"staging table {job.staging} is not defined as {job.entry.definition.table} was",
-                hint="compare SHOW CREATE TABLE with `tablevault show`; the live table is untouched",
+                hint="compare SHOW CREATE TABLE of both; the live table is untouched",
             )
         self.connection.execute(sql_tables.analyze_table(job.staging))
         self._journal.append("table proven", table=job.index)

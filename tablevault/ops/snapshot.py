@@ -253,7 +253,7 @@ def _chunk_tasks(
 
 
 def _ddl_watch(target: ConnectOptions, tables: Sequence[TableName]) -> Poller[watch.Sighting]:
-    """Which DDL waits for the metadata locks that our reading holds, asked on a connection apart."""
+    """Which DDL waits for the metadata locks that our reading holds, by a connection apart."""
     opened: list[Connection] = []
 
     def ask() -> watch.Sighting:

@@ -1,0 +1,109 @@
+"""SQL text about whole tables: consistent reads, staging, indexes, the cut-over, its undo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tablevault.model import TableName
+from tablevault.mysql.sql import quote_table, quote_text
+from tablevault.mysql.sql_ranges import quote_name
+
+BEGIN_CONSISTENT_READ = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
+
+
+def alter_table(table: TableName, clause: str) -> str:
+    """One ALTER with one clause, such as `ADD KEY ...`."""
+    return f"ALTER TABLE {quote_table(table)} {clause}"
+
+
+def drop_table(table: TableName) -> str:
+    """Drop a table that this run created, whether or not it is there."""
+    return f"DROP TABLE IF EXISTS {quote_table(table)}"
+
+
+def rename_tables(pairs: Sequence[tuple[TableName, TableName]]) -> str:
+    """All renames in one statement: nobody sees a moment between them."""
+    moves = ", ".join(f"{quote_table(old)} TO {quote_table(new)}" for old, new in pairs)
+    return f"RENAME TABLE {moves}"
+
+
+def analyze_table(table: TableName) -> str:
+    """Fresh statistics, so that the first queries after the swap have a plan."""
+    return f"ANALYZE TABLE {quote_table(table)}"
+
+
+def count_by_index(table: TableName, index: str) -> str:
+    """The rows that a scan of one index finds."""
+    return f"SELECT COUNT(*) FROM {quote_table(table)} FORCE INDEX ({quote_name(index)})"
+
+
+def count_rows(table: TableName) -> str:
+    """The rows of a table by whatever way the server likes."""
+    return f"SELECT COUNT(*) FROM {quote_table(table)}"
+
+
+def countable_indexes(table: TableName) -> str:
+    """The names of a table's B-tree indexes: those by which rows can be counted."""
+    return (
+        "SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS "
+        f"WHERE {_is(table)} AND INDEX_TYPE = 'BTREE' ORDER BY INDEX_NAME"
+    )
+
+
+def show_create_table(table: TableName) -> str:
+    """The definition, as the server writes it."""
+    return f"SHOW CREATE TABLE {quote_table(table)}"
+
+
+def table_type(table: TableName) -> str:
+    """BASE TABLE, VIEW, ...; no row when there is nothing of that name."""
+    return f"SELECT TABLE_TYPE FROM information_schema.TABLES WHERE {_is(table)}"
+
+
+def schema_exists(schema: str) -> str:
+    """A row when the schema is there."""
+    return (
+        "SELECT 1 FROM information_schema.SCHEMATA "
+        f"WHERE SCHEMA_NAME = {quote_text(schema)}"
+    )
+
+
+def next_auto_increment(table: TableName) -> str:
+    """The next value a table would issue; NULL when it has no AUTO_INCREMENT column."""
+    return f"SELECT AUTO_INCREMENT FROM information_schema.TABLES WHERE {_is(table)}"
+
+
+def set_auto_increment(table: TableName, value: int) -> str:
+    """Raise the next value a table issues; the server never lowers it below its rows."""
+    return f"ALTER TABLE {quote_table(table)} AUTO_INCREMENT = {value:d}"
+
+
+def foreign_keys_around(table: TableName) -> str:
+    """Foreign keys of the table and to it: constraint schema, name, child table, parent table."""
+    name, schema = quote_text(table.name), quote_text(table.schema)
+    return (
+        "SELECT CONSTRAINT_SCHEMA, CONSTRAINT_NAME, TABLE_NAME, REFERENCED_TABLE_NAME "
+        "FROM information_schema.REFERENTIAL_CONSTRAINTS "
+        f"WHERE (CONSTRAINT_SCHEMA = {schema} AND TABLE_NAME = {name}) "
+        f"OR (UNIQUE_CONSTRAINT_SCHEMA = {schema} AND REFERENCED_TABLE_NAME = {name})"
+    )
+
+
+def triggers_of(table: TableName) -> str:
+    """The names of a table's triggers."""
+    return (
+        "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS "
+        f"WHERE EVENT_OBJECT_SCHEMA = {quote_text(table.schema)} "
+        f"AND EVENT_OBJECT_TABLE = {quote_text(table.name)}"
+    )
+
+
+def set_lock_wait(seconds: int) -> str:
+    """How long a statement of this session waits for a metadata lock."""
+    return f"SET SESSION lock_wait_timeout = {seconds:d}"
+
+
+def _is(table: TableName) -> str:
+    return (
+        f"TABLE_SCHEMA = {quote_text(table.schema)} AND TABLE_NAME = {quote_text(table.name)}"
+    )
