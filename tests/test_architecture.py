@@ -253,7 +253,7 @@ def test_every_module_is_in_a_known_room() -> None:
         (
             "what is public is described",
             "ops",
-            '"""Doc."""\nclass C:\n    "D."\n    def f(self): 0',
+            '"""Doc."""\nclass C:\n    def f(self): 0',
         ),
         (
             "what is public is described",
