@@ -109,7 +109,7 @@ need_environment() {  # EXTRA
   codec_digest >"$VENV/.codec"
 }
 
-codec_digest() { digest setup.py tablevault/rows/*.pyx tablevault/rows/*.pxd; }
+codec_digest() { digest setup.py tablevault/rows/*.pyx tablevault/rows/*.pxi; }
 
 need_codec() {  # rebuilt in place when its source changed since it was built
   local wanted built=(tablevault/rows/rowcodec*.so); wanted=$(codec_digest)
@@ -118,7 +118,7 @@ need_codec() {  # rebuilt in place when its source changed since it was built
   say "compiling the row codec"
   local log; log=$(mktemp)
   if "$VENV/bin/python" -c 'import Cython, setuptools' 2>/dev/null; then
-    "$VENV/bin/python" setup.py -q build_ext --inplace </dev/null >"$log" 2>&1
+    "$VENV/bin/python" setup.py -q build_ext --inplace --force </dev/null >"$log" 2>&1
   else
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
       --no-deps --editable . </dev/null >"$log" 2>&1
