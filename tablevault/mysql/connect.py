@@ -144,12 +144,13 @@ class Connection:
     def doing(self, sql: str | bytes) -> Iterator[None]:
         """Mark the connection busy with `sql`, and translate what goes wrong meanwhile."""
         what = _summary(sql)
+        expected: tuple[type[Exception], ...] = (TablevaultError, *wire.wire_errors())
         if self._closed is not None:
             raise ConnectionLost(f"connection {self.id} to {self.target} is {self._closed}")
         self.statement, self.busy_since = what, time.monotonic()
         try:
             yield
-        except (TablevaultError, *wire.wire_errors()) as error:
+        except expected as error:
             failure = failures.translate(error, what)
             if isinstance(failure, ConnectionLost) and self._closed == "aborted":
                 failure = ConnectionLost(f"connection {self.id} aborted while running {what}")
