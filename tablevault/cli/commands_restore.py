@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from tablevault.mysql.options import ConnectOptions
     from tablevault.ops.options import RestoreOptions, RestoreResult, SwapResult
 
-_DEFAULT_LOCK_WAIT_S = 60.0
+DEFAULT_LOCK_WAIT_S = 60.0
 _lock_wait_option = option(
     "--lock-wait",
     type=types.duration,
     metavar="S",
-    default=_DEFAULT_LOCK_WAIT_S,
+    default=DEFAULT_LOCK_WAIT_S,
     help="Keep trying the cut-over for this time, a second at a time (default 60s).",
 )
 
@@ -97,8 +97,8 @@ def restore_command(
     about.run, about.snapshot = result.run, result.snapshot
     record = records.restore_record(result)
     if result.status != "proven":
-        text = "" if about.quiet else render.restore_text(result, target.target)
-        return finish(ctx, record, text)
+        text = f"{render.restore_text(result, target.target)}\n{_ways_on(ctx, result.run)}"
+        return finish(ctx, record, "" if about.quiet else text)
     record["swap_command"] = follow_up(ctx, "swap", result.run)
     if not about.interactive:
         return finish(ctx, record, _stopped_text(ctx, result, target, record["swap_command"]))
@@ -258,9 +258,13 @@ def _finish_swap(ctx: click.Context, result: SwapResult) -> int:
 
     text = "" if invocation(ctx).quiet else render.swap_text(result)
     if text and result.status == "swapped":
-        undo, clean = (follow_up(ctx, name, result.run) for name in ("rollback", "cleanup"))
-        text += f"\nto undo it:            {undo}\nwhen all is well:      {clean}"
+        text += f"\n{_ways_on(ctx, result.run)}"
     return finish(ctx, records.swap_record(result), text)
+
+
+def _ways_on(ctx: click.Context, run: str) -> str:
+    undo, clean = (follow_up(ctx, name, run) for name in ("rollback", "cleanup"))
+    return f"to undo it:        {undo}\nwhen all is well:  {clean}"
 
 
 def _ask(question: str) -> bool:

@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(words, about)
         except TablevaultError as error:
             return _fail(error, about)
+        except KeyboardInterrupt:  # while the outcome was being put into words
+            return _fail(Interrupted("interrupted"), about)
         except Exception as error:
             import traceback
 

@@ -63,6 +63,7 @@ def swap(
     target: Any, run: str, state_dir: Path, observer: Observer, *, lock_wait_s: float
 ) -> SwapResult:
     sys.stderr.write(f"SWAPPING {run} on {target.target} within {lock_wait_s} s\n")
+    sys.stderr.write(f"PASSWORD OF {len(target.password or '')}\n")
     if FAKE == "locked":
         raise LockNotGranted("shop.orders stayed in use", hint="try again later")
     result = TableResult(TABLE, 600_000, 83_000_000, kept=KEPT)
@@ -91,6 +92,9 @@ install("tablevault.ops.swap", swap=swap, rollback=swap, cleanup=swap)
 install("tablevault.ops.verify", verify=verify)
 
 if __name__ == "__main__":
+    from tablevault.cli import signals
     from tablevault.cli.main import main
+
+    signals.PATIENCE_S = float(os.environ.get("PATIENCE_S", signals.PATIENCE_S))
 
     sys.exit(main())

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from tablevault import errors
 from tablevault.cli import parser, reference
 from tablevault.cli.app import app
-from tablevault.cli.commands_restore import _DEFAULT_LOCK_WAIT_S
+from tablevault.cli.commands_restore import DEFAULT_LOCK_WAIT_S
 from tablevault.cli.commands_snapshot import LOCKS
 from tablevault.cli.invocation import Invocation
 from tablevault.ops.options import RestoreOptions, SnapshotOptions
@@ -91,7 +91,7 @@ def test_the_defaults_in_the_help_are_the_real_ones() -> None:
     assert f"default {snapshot.ddl_wait_s:.0f}s" in text
     assert snapshot.lock in LOCKS
     assert f"default {restore.indexes}" in reference.help_text("restore", width=200)
-    assert restore.lock_wait_s == _DEFAULT_LOCK_WAIT_S
+    assert restore.lock_wait_s == DEFAULT_LOCK_WAIT_S
 
 
 def parsed(

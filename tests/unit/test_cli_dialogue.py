@@ -239,3 +239,29 @@ def test_a_hang_up_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=10)
     assert process.returncode == 130
+
+
+def test_one_who_has_waited_long_enough_can_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATIENCE_S", "0.1")
+    process = hanging(tmp_path)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "stopped without cleaning up" in told
+    assert "CLEANED" not in told
+
+
+def test_p_asks_for_the_password_unseen(tmp_path: Path) -> None:
+    code, output = run_on_terminal(
+        [*PROGRAM, "swap", RUN, "-p", *SERVER, "--vault", str(tmp_path)],
+        answers=[("password of me@db1:3307: ", "hush!\n")],
+        columns=200,
+    )
+    assert code == 0, output
+    assert "PASSWORD OF 5" in output
+    assert "hush" not in output
+    assert f"tablevault rollback {RUN} -h db1 -P 3307 -u me --vault {tmp_path} -p" in output

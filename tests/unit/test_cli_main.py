@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -42,14 +42,20 @@ def test_nothing_heavy_is_loaded_before_a_command_needs_it() -> None:
 
 def test_help_is_there_at_once() -> None:
     tablevault("--help")  # the first one may have to compile
-    took = []
+    took_s = []
     for _ in range(5):
-        began = time.monotonic()
+        began_s = _children_cpu_s()
         done = tablevault("--help")
-        took.append(time.monotonic() - began)
+        took_s.append(_children_cpu_s() - began_s)
     assert done.returncode == 0
     assert "snapshot" in done.stdout
-    assert min(took) < 0.2
+    assert min(took_s) < 0.2
+
+
+def _children_cpu_s() -> float:
+    # processor time: start-up waits for nothing, and other work on the machine does not count
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def test_version() -> None:
