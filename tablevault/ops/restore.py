@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tablevault.engine.poller import Poller
 from tablevault.engine.pool import Pool
-from tablevault.errors import CannotComplete
+from tablevault.errors import CannotComplete, Interrupted, TablevaultError
 from tablevault.events import ChunkDone, Observer, Reporter, TableDone, silent
 from tablevault.model import Snapshot, TableName
 from tablevault.mysql import watch
@@ -126,9 +126,15 @@ def _carry_out(site: _Site, board: Board) -> RestoreResult:
         loaders = aside(reporter, "opening connections", lambda: _open_loaders(site, stack))
         try:
             _work_off(site, board, loaders)
-        except BaseException:
+        except BaseException as error:
             reporter.begin_phase("stopping", "ending what still runs on the server")
             remains.end_quietly(site.target, replay(reporter.run, site.journal.entries))
+            if isinstance(error, TablevaultError):
+                error.hint = _both_ways(error.hint, reporter.run)
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(
+                    "restore interrupted", hint=_both_ways(None, reporter.run)
+                ) from None
             raise
     site.journal.append("proven all")
     hints: tuple[str, ...] = ()
@@ -141,20 +147,19 @@ def _carry_out(site: _Site, board: Board) -> RestoreResult:
     return _result(site, "proven", {}, hints)
 
 
+def _both_ways(hint: str | None, run: str) -> str:
+    ways = (
+        f"the live tables are untouched; go on with `tablevault restore --resume {run}`, "
+        f"or drop what it made with `tablevault cleanup {run}`"
+    )
+    return f"{hint}; {ways}" if hint else ways
+
+
 def _open_loaders(site: _Site, stack: ExitStack) -> list[Loader]:
-    """One connection a thread; their ids are journalled before they do anything."""
-    loaders = []
-    for _ in range(site.options.threads):
+    """One worker a thread; the id of every connection is journalled before it does anything."""
+
+    def open_connection() -> Connection:
         connection = connect(site.target, Purpose.LOAD, no_binlog=not site.options.log_bin)
-        loader = Loader(
-            connection,
-            site.store,
-            site.snapshot.id,
-            site.journal,
-            local_infile=site.local_infile,
-        )
-        stack.callback(loader.close)
-        loaders.append(loader)
         server = connection.server
         site.journal.append(
             "connections",
@@ -162,6 +167,19 @@ def _open_loaders(site: _Site, stack: ExitStack) -> list[Loader]:
             server_started=server.started_at,
             server_uuid=server.uuid,
         )
+        return connection
+
+    loaders = []
+    for _ in range(site.options.threads):
+        loader = Loader(
+            open_connection,
+            site.store,
+            site.snapshot.id,
+            site.journal,
+            local_infile=site.local_infile,
+        )
+        stack.callback(loader.close)
+        loaders.append(loader)
     return loaders
 
 
@@ -171,7 +189,7 @@ def _work_off(site: _Site, board: Board, loaders: Sequence[Loader]) -> None:
     pool: Pool[Loader, Task, Task] = Pool(
         loaders,
         lambda loader, task: loader.work(task),
-        interrupt=lambda loader: loader.connection.abort(),
+        interrupt=Loader.interrupt,
     )
 
     def on_result(task: Task) -> None:
@@ -182,6 +200,9 @@ def _work_off(site: _Site, board: Board, loaders: Sequence[Loader]) -> None:
     with _index_monitor(site, loaders) as monitor:
 
         def on_tick() -> None:
+            for loader in loaders:
+                while not loader.notes.empty():
+                    reporter.emit(loader.notes.get())
             phase = board.phase()
             if phase != reporter.phase:
                 reporter.begin_phase(phase)
@@ -279,7 +300,8 @@ def _resumed_board(jobs: tuple[TableJob, ...], state: RunState) -> Board:
     created = frozenset(
         job.index for job in jobs if job.index in state.created and not job.replace_staging
     )
-    return Board(jobs, state.begun_groups(), created)
+    begun = {n: groups for n, groups in state.begun_groups().items() if n in created}
+    return Board(jobs, begun, created)
 
 
 def _staged(state: RunState) -> frozenset[TableName]:

@@ -6,12 +6,17 @@ when the server itself has recomputed its digest; what fails is rolled back and 
 
 from __future__ import annotations
 
+import dataclasses
+import queue
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from tablevault.errors import CannotComplete, ProofFailed, StatementFailed
+from tablevault.errors import CannotComplete, ConnectionLost, ProofFailed, TablevaultError
+from tablevault.events import Event, Retrying
 from tablevault.model import Digest, KeyRange
 from tablevault.mysql import ddl, sink, sql, sql_digest, sql_tables
+from tablevault.mysql import server as servers
 from tablevault.mysql.connect import Connection
 from tablevault.ops.restore_board import (
     BuildIndex,
@@ -21,52 +26,99 @@ from tablevault.ops.restore_board import (
     TableJob,
     Task,
 )
+from tablevault.ops.retrying import Patience
 from tablevault.rows.rowcodec import LoadBlocks, RowEncoder
 from tablevault.rows.text import split_text
 from tablevault.vault.chunk import ChunkReader
 from tablevault.vault.journal import Journal
 from tablevault.vault.store import Store
 
-_TRIES = 5  # of a transaction that met a deadlock or a lock wait timeout
+_ROLLED_BACK_WITHIN_S = 600.0  # what a lost connection was doing is undone by then
 
 
 class Loader:
-    """One connection, one open chunk file, and counters that others may look at."""
+    """One connection at a time, one open chunk file, and counters that others may look at."""
 
     def __init__(
         self,
-        connection: Connection,
+        open_connection: Callable[[], Connection],
         store: Store,
         snapshot: str,
         journal: Journal,
         *,
         local_infile: bool,
     ) -> None:
-        self.connection = connection
+        """`open_connection` journals the id of what it opens before it returns."""
+        self.connection = open_connection()
         self.task: Task | None = None
         self.live_bytes = 0  # text sent of the row group at hand
+        self.notes: queue.SimpleQueue[Event] = queue.SimpleQueue()  # for the coordinator to tell
+        self._open_connection = open_connection
         self._store = store
         self._snapshot = snapshot
         self._journal = journal
         self._local_infile = local_infile
         self._reader: tuple[str, ChunkReader] | None = None
+        self._stopping = threading.Event()
+        self._committing = False
 
     def work(self, task: Task) -> Task:
-        """Carry out one task; returns it when it is done and proven."""
-        self.task, self.live_bytes = task, 0
+        """Carry out one task; returns it when it is done and proven.
+
+        Conflicts and lost connections are waited out and tried again, within bounds; a step that
+        may have been carried out before the loss is looked at, never blindly repeated.
+        """
+        patience = Patience(time.monotonic)
+        attempt: Task = task
         try:
-            match task:
-                case CreateStaging(job):
-                    self._create(job)
-                case LoadGroup():
-                    self._load(task)
-                case BuildIndex(job, number):
-                    self._build_index(job, number)
-                case ProveTable(job):
-                    self._prove_table(job)
-            return task
+            while True:
+                try:
+                    self._recover()
+                    self.task, self.live_bytes = attempt, 0
+                    self._carry_out(attempt)
+                    return task
+                except TablevaultError as error:
+                    delay_s = None if self._stopping.is_set() else patience.delay_s(error)
+                    if delay_s is None:
+                        raise
+                    self._note(task, error, patience.attempts, delay_s)
+                    if self._stopping.wait(delay_s):
+                        raise
+                    attempt = _again(task)
         finally:
             self.task, self.live_bytes = None, 0
+
+    def interrupt(self) -> None:
+        """From any thread: end the task at hand at once, and begin no other try."""
+        self._stopping.set()
+        self.connection.abort()
+
+    def _carry_out(self, task: Task) -> None:
+        match task:
+            case CreateStaging(job):
+                self._create(job)
+            case LoadGroup():
+                self._load(task)
+            case BuildIndex(job, number):
+                self._build_index(job, number)
+            case ProveTable(job):
+                self._prove_table(job)
+
+    def _recover(self) -> None:
+        """A new connection for one that was lost, once the server has let go of the old one."""
+        lost = self.connection
+        if not lost.closed:
+            return
+        self.connection = self._open_connection()
+        if servers.same_start(lost.server, self.connection.server):
+            # the server may not have noticed: what ran there runs on, and holds its locks
+            servers.kill(self.connection, lost.id)
+            servers.await_gone(self.connection, lost.id, timeout_s=_ROLLED_BACK_WITHIN_S)
+
+    def _note(self, task: Task, error: TablevaultError, attempt: int, delay_s: float) -> None:
+        self.notes.put(
+            Retrying(what=describe(task), cause=error.message, attempt=attempt, delay_s=delay_s)
+        )
 
     def close(self) -> None:
         """Release the file and the connection; never raises."""
@@ -85,17 +137,20 @@ class Loader:
     def _load(self, task: LoadGroup) -> None:
         """One row group: one transaction, proven by the server before it is committed."""
         where = {"table": task.job.index, "chunk": task.chunk.index, "group": task.group}
-        if task.found and self._stands(task):
+        if task.found and task.job.keyed and self._stands(task):
             return
         self._journal.append("loading", **where)
-        for attempt in range(1, _TRIES + 1):
-            try:
-                self._load_once(task)
-                break
-            except StatementFailed as error:
-                if not error.transient or attempt == _TRIES:
-                    raise
-                time.sleep(0.1 * 2**attempt)
+        self._committing = False
+        try:
+            self._load_once(task)
+        except ConnectionLost as error:
+            if self._committing and not task.job.keyed:
+                raise CannotComplete(
+                    f"{describe(task)}: the connection was lost in the commit, and without a key "
+                    f"nobody can tell whether the rows are there ({error.message})",
+                    hint="a resumed run loads this table from its beginning",
+                ) from error
+            raise
         self._journal.append("proven", **where)
 
     def _stands(self, task: LoadGroup) -> bool:
@@ -115,8 +170,13 @@ class Loader:
         columns, exact, rows = self._open(task).row_group(task.group)
         self.live_bytes = 0
         blocks = RowEncoder(job.specs).encode_blocks(columns, exact, rows)
-        # without a key a row group has no bounds to be proven in: the table is, as a whole
-        prove = (lambda: self._prove_group(task)) if job.keyed else None
+
+        def before_commit() -> None:
+            # without a key a row group has no bounds to be proven in: the table is, as a whole
+            if job.keyed:
+                self._prove_group(task)
+            self._committing = True
+
         if self._local_infile:
             token = sink.new_token()
             family = self.connection.server.family
@@ -128,7 +188,7 @@ class Loader:
                 blocks,
                 digest.rows,
                 self._count,
-                before_commit=prove,
+                before_commit=before_commit,
             )
         else:
             sink.insert_rows(
@@ -137,7 +197,7 @@ class Loader:
                 self._literal_rows(job, blocks),
                 digest.rows,
                 self._count,
-                before_commit=prove,
+                before_commit=before_commit,
             )
 
     def _literal_rows(self, job: TableJob, blocks: LoadBlocks) -> Iterator[str]:
@@ -215,6 +275,34 @@ class Loader:
         if row is None or row[1] is None:
             raise CannotComplete(f"the server does not show the definition of {job.staging}")
         return row[1].decode("utf-8", "surrogateescape")
+
+
+def describe(task: Task) -> str:
+    """What a task does, in a few words."""
+    table = task.job.target
+    match task:
+        case CreateStaging():
+            return f"creating the staging table of {table}"
+        case LoadGroup():
+            return f"loading chunk {task.chunk.index}, row group {task.group} of {table}"
+        case BuildIndex(job, number):
+            return f"building index {number + 1} of {len(job.indexes)} of {table}"
+        case ProveTable():
+            return f"proving {table}"
+
+
+def _again(task: Task) -> Task:
+    """The task for another try: it may have been carried out before the connection was lost.
+
+    Indexes and proofs look for themselves.
+    """
+    match task:
+        case CreateStaging(job):
+            return CreateStaging(dataclasses.replace(job, replace_staging=True))
+        case LoadGroup():
+            return dataclasses.replace(task, found=True)
+        case _:
+            return task
 
 
 def _mismatch(task: LoadGroup, found: Digest) -> ProofFailed:

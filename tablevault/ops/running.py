@@ -41,11 +41,9 @@ def reported(
         reporter.emit(RunEnded(status="interrupted", seconds=reporter.seconds, message=message))
         raise Interrupted(message) from None
     except TablevaultError as error:
-        reporter.emit(
-            RunEnded(
-                status="failed", seconds=reporter.seconds, message=error.message, hint=error.hint
-            )
-        )
+        status = "interrupted" if isinstance(error, Interrupted) else "failed"
+        seconds, message, hint = reporter.seconds, error.message, error.hint
+        reporter.emit(RunEnded(status=status, seconds=seconds, message=message, hint=hint))
         raise
     except BaseException as error:
         reporter.emit(RunEnded(status="failed", seconds=reporter.seconds, message=repr(error)))

@@ -15,6 +15,7 @@ from typing import Any
 
 from tablevault.errors import UsageError
 from tablevault.model import TableName
+from tablevault.mysql.server import START_TOLERANCE_S
 from tablevault.vault.journal import Entry, list_runs
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -77,6 +78,8 @@ def replay(run: str, entries: Iterable[Entry]) -> RunState:
         if kind == "begun":
             _read_header(state, entry)
         elif kind == "connections":
+            if abs(entry["server_started"] - state.server_started) > START_TOLERANCE_S:
+                state.connections = []  # those of a server that was started again since are gone
             state.connections += entry["ids"]
             state.server_started = entry["server_started"]
             state.server_uuid = entry["server_uuid"]

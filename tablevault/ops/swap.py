@@ -207,14 +207,14 @@ def refuse_entangled(connection: Connection, table: TableName) -> None:
     if keys:
         name = (keys[0][1] or b"").decode("utf-8", "replace")
         raise Unsupported(
-            f"table {table} has foreign keys (`{name}`): a swap would leave them with the old table",
+            f"table {table} has foreign keys (`{name}`): a swap leaves them with the old table",
             hint="restore it under another name with --as and copy the rows back by hand",
         )
     triggers = connection.query(sql_tables.triggers_of(table))
     if triggers:
         name = (triggers[0][0] or b"").decode("utf-8", "replace")
         raise Unsupported(
-            f"table {table} has triggers (`{name}`): a swap would leave them with the old table",
+            f"table {table} has triggers (`{name}`): a swap leaves them with the old table",
             hint="drop the triggers, swap, and create them again",
         )
 
