@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 
 import click
 
@@ -20,7 +21,9 @@ from tablevault.cli.commands_snapshot import (
     snapshot_command,
     verify_command,
 )
-from tablevault.cli.parser import Command, Group
+from tablevault.cli.invocation import invocation
+from tablevault.cli.parser import Command, Group, option
+from tablevault.cli.running import finish
 
 
 @click.group("tablevault", cls=Group)
@@ -38,10 +41,25 @@ def app() -> None:
 
 
 @click.command("demo", cls=Command, exits=(4,))
-def demo_command() -> int:
-    """Tell the whole story on a private throw-away server."""
+@option(
+    "--scale",
+    type=click.FloatRange(0.01, 10),
+    default=0.1,
+    show_default=True,
+    metavar="N",
+    help="TPC-H scale factor: 1 is 6 million rows of lineitem.",
+)
+@click.pass_context
+def demo_command(ctx: click.Context, /, scale: float, **_: object) -> int:
+    """Tell the whole story on a private throw-away server.
+
+    Needs the programs of a MariaDB server, its client and tpchgen-cli. With --json the story goes
+    to standard error.
+    """
     story = importlib.import_module("tablevault.demo.story")
-    return int(story.main() or 0)
+    about = invocation(ctx)
+    record = story.main(sys.stderr if about.json else sys.stdout, scale)
+    return finish(ctx, record, "")
 
 
 for _command in (

@@ -9,7 +9,7 @@ import click
 
 from tablevault.cli.app import app
 from tablevault.cli.invocation import Invocation
-from tablevault.cli.output import prepare_streams, say_json, tell, tell_error
+from tablevault.cli.output import prepare_streams, say_json, tell_error
 from tablevault.cli.signals import stopping_signals
 from tablevault.errors import EXIT_OK, Interrupted, TablevaultError, UsageError
 
@@ -36,9 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: list[str], about: Invocation) -> int:
     try:
         code = app.main(words, prog_name="tablevault", standalone_mode=False, obj=about)
-    except click.exceptions.NoArgsIsHelpError as error:
-        tell(error.format_message())
-        return error.exit_code
     except click.ClickException as error:
         raise _usage_error(error) from error
     except (click.Abort, KeyboardInterrupt) as error:

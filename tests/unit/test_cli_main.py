@@ -58,6 +58,12 @@ def _children_cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def test_without_a_command_the_help_is_shown_as_a_usage_error() -> None:
+    done = tablevault()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "snapshot" in done.stderr
+
+
 def test_version() -> None:
     done = tablevault("--version")
     assert (done.returncode, done.stdout.split()[0]) == (0, "tablevault")
