@@ -52,16 +52,21 @@ def check_chunk(
 def foreign_files(
     store: Store, snapshot: Snapshot, chunks: Iterable[tuple[TableEntry, Sequence[Chunk]]]
 ) -> list[Finding]:
-    """Files in the snapshot's folder that its manifest does not know."""
-    known = {names.MANIFEST, MARK}
+    """Files in the snapshot's folder that its manifest does not know.
+
+    A table whose chunk list could not be read is passed over: nobody knows which files are its.
+    """
+    known, unclear = {names.MANIFEST, MARK}, []
     for entry, parts in chunks:
         known.add(entry.chunks_path)
         known.update(chunk.path for chunk in parts)
+        if len(parts) != entry.chunk_count:
+            unclear.append(f"{entry.path}/")
     start = len(snapshot.id) + 1
     return [
         Finding("foreign", f"{name} is not part of snapshot {snapshot.id}", path=name[start:])
         for name, _ in store.list(snapshot.id)
-        if name[start:] not in known
+        if name[start:] not in known and not name[start:].startswith(tuple(unclear))
     ]
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import re
 import stat
 import subprocess
 import sys
@@ -92,17 +93,24 @@ def test_a_tail_of_zeros_is_torn_too(folder: Path) -> None:
 
 
 def test_one_flipped_bit_in_any_entry_is_refused(folder: Path) -> None:
+    """Or changes nothing: the last digit of a time beyond a double's precision."""
     path = folder / "journal.jsonl"
     whole = path.read_bytes()
+    entries = read_journal(folder)
     rng = random.Random(3)
+    refused = 0
     for place in range(len(whole) - 1):  # without the last newline the line is torn
         changed = bytearray(whole)
         changed[place] ^= 1 << rng.randrange(7)
-        if bytes(changed[place : place + 1]) in (b"\0",):
+        if changed[place] == 0:
             continue
         path.write_bytes(changed)
-        with pytest.raises(CannotComplete, match=r"journal .* is damaged in line [123]"):
-            Journal.open(folder)
+        try:
+            assert read_journal(folder) == entries
+        except CannotComplete as error:
+            assert re.search(r"journal .* is damaged in line [123]", error.message)
+            refused += 1
+    assert refused > len(whole) - 20
 
 
 def test_a_missing_line_is_damage(folder: Path) -> None:

@@ -112,6 +112,7 @@ def test_a_chunk_list_that_is_damaged_or_missing_is_a_finding(written: Written) 
     path.write_bytes(path.read_bytes().replace(b'"rows":29', b'"rows":28'))
     chunks, (finding,) = check_list(written.store, written.snapshot, written.entry)
     assert (chunks, finding.kind, finding.table) == ([], "damaged", ORDERS)
+    assert foreign_files(written.store, written.snapshot, [(written.entry, chunks)]) == []
     path.unlink()
     chunks, (finding,) = check_list(written.store, written.snapshot, written.entry)
     assert (finding.kind, finding.path) == ("missing", "shop/orders/chunks.jsonl")
