@@ -90,7 +90,9 @@ need_server() {
 digest() { cat "$@" 2>/dev/null | sha256sum | cut -d' ' -f1; }
 
 need_environment() {  # EXTRA
-  local extra=$1 wanted; wanted=$(digest pyproject.toml setup.py)-$PYTHON
+  local extra=$1
+  # A folder that was moved needs its commands written anew.
+  local wanted; wanted="$(digest pyproject.toml setup.py) $PYTHON $PWD"
   # `dev` holds everything that `demo` does.
   if [ -x "$VENV/bin/tablevault" ] && { grep -qxF "$wanted" "$VENV/.extra-$extra" ||
       grep -qxF "$wanted" "$VENV/.extra-dev"; } 2>/dev/null; then
@@ -98,15 +100,20 @@ need_environment() {  # EXTRA
   fi
   need_venv_module
   need_compiler
-  [ -x "$VENV/bin/python" ] && "$VENV/bin/python" -c 'import pip' 2>/dev/null || {
+  if [ "$(python_of "$VENV/bin/python")" != "$(python_of "$PYTHON")" ] ||
+      ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
     say "creating the virtual environment $VENV with $("$PYTHON" --version 2>&1)"
     "$PYTHON" -m venv --clear "$VENV"
-  }
+  fi
   say "installing tablevault[$extra] into $VENV (compiles the row codec; a minute the first time)"
   "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
     --editable ".[$extra]" </dev/null || die "pip could not install tablevault[$extra]; its reason is above"
   echo "$wanted" >"$VENV/.extra-$extra"
   codec_digest >"$VENV/.codec"
+}
+
+python_of() {  # which Python it is; nothing where there is none
+  "$1" -c 'import sys; print(sys.version)' 2>/dev/null || true
 }
 
 codec_digest() { digest setup.py tablevault/rows/*.pyx tablevault/rows/*.pxi; }
