@@ -1,0 +1,85 @@
+"""The demo's keyboard: shows a command line as a person would type it, and runs just that.
+
+What runs is a process of its own in the demo's folder, with an environment from which everything
+that could lead it to another server or vault has been taken.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+import tablevault
+from tablevault.demo.programs import find_program
+from tablevault.errors import CannotComplete
+
+_FOREIGN = ("MYSQL_", "MARIADB_", "TABLEVAULT_")
+_STOP_WITHIN_S = 15.0
+
+
+class Shell:
+    """Runs command lines in `folder`; what they print on standard output goes to `out`."""
+
+    def __init__(self, folder: Path, out: TextIO) -> None:
+        self.folder = folder
+        self.out = out
+
+    def tablevault(self, *words: str) -> float:
+        """Type `tablevault WORDS...`; return its seconds.  Raises CannotComplete on failure."""
+        return self._run(
+            f"tablevault {shlex.join(words)}", [sys.executable, "-m", "tablevault", *words]
+        )
+
+    def sh(self, script: str) -> float:
+        """Type `sh SCRIPT`; return its seconds.  Raises CannotComplete on failure."""
+        return self._run(f"sh {script}", ["/bin/sh", script])
+
+    def _run(self, shown: str, command: Sequence[str]) -> float:
+        self.out.write(f"$ {shown}\n")
+        self.out.flush()
+        began = time.monotonic()
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=self.out,
+            # Ctrl-C reaches us alone, who pass it on once: it is one interruption, not two.
+            start_new_session=True,
+        )
+        try:
+            code = process.wait()
+        except BaseException:
+            _stop(process)
+            raise
+        if code != 0:
+            raise CannotComplete(
+                f"`{shown}` ended with exit code {code}", hint="its own message is above"
+            )
+        return time.monotonic() - began
+
+    def _environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
+        ours = str(Path(tablevault.__file__).parent.parent)
+        kept["PYTHONPATH"] = os.pathsep.join(filter(None, [ours, kept.get("PYTHONPATH")]))
+        client = str(Path(find_program("mariadb")).parent)
+        kept["PATH"] = os.pathsep.join([kept.get("PATH", os.defpath), client])
+        return kept
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_STOP_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

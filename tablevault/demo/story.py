@@ -1,0 +1,242 @@
+"""The demo's story: a planned change to one table silently changes another, and how it comes back.
+
+Every step goes the way a person goes: command lines that are shown and then run as they stand.
+What surrounds them (server, data, the damaging script) is real too, and gone afterwards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TextIO
+
+from tablevault.demo.data import ROOM_BYTES, SCALE, SCHEMA, TABLES, find_generator, generate, load
+from tablevault.demo.programs import find_program
+from tablevault.demo.screen import Screen, aligned
+from tablevault.demo.server import PrivateServer
+from tablevault.demo.shell import Shell
+from tablevault.errors import ProofFailed
+from tablevault.vault.journal import list_runs
+
+_SNAPSHOT = "before-change"
+_DAMAGED = f"{SCHEMA}.lineitem"
+_SCRIPT = "change-4711.sh"
+_SCRIPT_TEXT = """\
+# change 4711: finance wants order totals without cents
+. ./job.env
+TABLE=${TABLE:-orders}
+COLUMN=${COLUMN:-o_totalprice}
+mariadb --defaults-file=my.cnf shop -e "ALTER TABLE $TABLE MODIFY $COLUMN DECIMAL(15,0) NOT NULL"
+echo "change 4711: done"
+"""
+_JOB_ENV = "TABLE=lineitem COLUMN=l_discount    # left over from a rehearsal in spring\n"
+_REVENUE = "SELECT SUM(l_extendedprice * (1 - l_discount)) FROM lineitem"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the tables hold at one moment, as the server says."""
+
+    checksums: Mapping[str, str]
+    revenue: Decimal
+    discount_type: str
+
+
+@dataclass
+class Story:
+    """What is known so far."""
+
+    server: PrivateServer
+    shell: Shell
+    screen: Screen
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Note how long a step takes."""
+        began = time.monotonic()
+        yield
+        self.seconds[step] = time.monotonic() - began
+
+
+def main(out: TextIO, scale: float = SCALE) -> dict[str, Any]:
+    """Tell the story on `out`; return checksums and timings.
+
+    Raises ProofFailed when the restored table is not what it was, CannotComplete when a step
+    fails or a program is missing.  Server and data are gone when it returns or raises.
+    """
+    screen = Screen(out)
+    find_generator()
+    find_program("mariadb")
+    screen.title("tablevault demo: a change to one table damages another, and how it comes back")
+    began = time.monotonic()
+    with PrivateServer(room_bytes=int(ROOM_BYTES * scale) + (1 << 30)) as server:
+        directory = server.directory
+        screen.text(f"""
+            A private MariaDB server runs in {directory}.
+            Nothing else is touched, and all of it is gone at the end, also after Ctrl-C.""")
+        folder = directory / "demo"
+        _furnish(server, folder)
+        story = Story(server, Shell(folder, out), screen)
+        with story.timed("set-up"):
+            rows = _fill(story, directory / "tables", scale)
+        set_up = time.monotonic()
+        result = _tell(story)
+    gone = "is gone" if not directory.exists() else f"could not be removed: {directory}"
+    screen.text(f"""
+        The private server has ended and its directory {gone}.
+        Set-up {set_up - began:.1f} s, the story {time.monotonic() - set_up:.1f} s.""")
+    return {"rows": rows, **result}
+
+
+def _furnish(server: PrivateServer, folder: Path) -> None:
+    """The folder a person works in: where server and vault are, and the script of the night."""
+    folder.mkdir(mode=0o700)
+    files = {
+        "my.cnf": f"[client]\nsocket={server.socket}\nuser={server.user}\n"
+        f"password={server.password}\n",
+        "tablevault.toml": '[profile.default]\ndefaults_file = "my.cnf"\nvault = "vault"\n',
+        "job.env": _JOB_ENV,
+        _SCRIPT: _SCRIPT_TEXT,
+    }
+    for name, text in files.items():
+        (folder / name).touch(0o600)
+        (folder / name).write_text(text)
+
+
+def _fill(story: Story, directory: Path, scale: float) -> dict[str, int]:
+    story.screen.text(f"Set-up: generating TPC-H tables at scale {scale:g}, then loading them.")
+    generate(directory, scale)
+    rows = load(story.server, directory)
+    listed = ", ".join(f"{table} {count:,} rows" for table, count in rows.items())
+    story.screen.text(f"Schema {SCHEMA}: {listed};\nprimary keys, and two secondary indexes each.")
+    return rows
+
+
+def _tell(story: Story) -> dict[str, Any]:
+    screen, shell = story.screen, story.shell
+    before = _figures(story)
+
+    screen.title("1  Before the change: a snapshot, and the proof that it is good")
+    screen.text("tablevault.toml in this folder says where the server and the vault are.")
+    with story.timed("snapshot"):
+        shell.tablevault("snapshot", f"{SCHEMA}.*", "--name", _SNAPSHOT)
+    screen.text("")
+    with story.timed("verify"):
+        shell.tablevault("verify", _SNAPSHOT)
+
+    screen.title("2  The change: finance wants order totals without cents")
+    screen.text(f"The script was reviewed. It changes orders.o_totalprice:\n\n$ cat {_SCRIPT}")
+    screen.verbatim(_SCRIPT_TEXT)
+    with story.timed("the change"):
+        shell.sh(_SCRIPT)
+    screen.text("Exit code 0, no warning, and everybody goes to bed.")
+
+    screen.title("3  The damage")
+    ruined = _figures(story)
+    _show_damage(story, before, ruined)
+
+    screen.title("4  The restore: built beside the live table, proven by the server, then swapped")
+    with story.timed("restore and swap"):
+        shell.tablevault("restore", _SNAPSHOT, _DAMAGED, "--swap")
+
+    screen.title("5  The proof")
+    after = _figures(story)
+    _show_proof(story, before, ruined, after)
+
+    screen.title("6  Afterwards")
+    run = list_runs(shell.folder / "vault" / ".runs")[-1]
+    screen.text(f"""
+        The damaged table is still there. To undo the restore one would type
+          tablevault rollback {run}
+        but all is well, so the kept table goes:""")
+    with story.timed("cleanup"):
+        shell.tablevault("cleanup", run)
+    _show_timings(story)
+    return {
+        "run": run,
+        "checksums": {
+            "before": before.checksums,
+            "after the change": ruined.checksums,
+            "after the restore": after.checksums,
+        },
+        "seconds": {step: round(seconds, 2) for step, seconds in story.seconds.items()},
+    }
+
+
+def _figures(story: Story) -> Figures:
+    sql = story.server.sql
+    lines = sql(f"CHECKSUM TABLE {', '.join(TABLES)}", SCHEMA).splitlines()
+    checksums = dict(line.split("\t") for line in lines)
+    return Figures(
+        checksums={table: checksums[f"{SCHEMA}.{table}"] for table in TABLES},
+        revenue=Decimal(sql(_REVENUE, SCHEMA).strip()),
+        discount_type=sql("SHOW COLUMNS FROM lineitem LIKE 'l_discount'", SCHEMA).split("\t")[1],
+    )
+
+
+def _show_damage(story: Story, before: Figures, ruined: Figures) -> None:
+    if ruined.checksums == before.checksums:
+        raise ProofFailed("the demo's script did no damage: there is nothing to restore")
+    screen = story.screen
+    screen.text(f"In the morning the revenue report is wrong:\n\nmariadb> {_REVENUE};")
+    screen.verbatim(
+        aligned(
+            [
+                ("", "before", "now"),
+                ("revenue", f"{before.revenue:,.2f}", f"{ruined.revenue:,.2f}"),
+                ("lineitem.l_discount", before.discount_type, ruined.discount_type),
+                *(
+                    (f"checksum of {table}", before.checksums[table], ruined.checksums[table])
+                    for table in TABLES
+                ),
+            ]
+        )
+    )
+    screen.text(f"""
+        The table that was meant, orders, is unchanged. Another one, lineitem, lost every
+        discount: rounding to DECIMAL(15,0) is no error. The script had read job.env:
+          {_JOB_ENV.strip()}""")
+
+
+def _show_proof(story: Story, before: Figures, ruined: Figures, after: Figures) -> None:
+    rows = [("CHECKSUM TABLE", "before", "after the change", "after the restore", "")]
+    for table in TABLES:
+        same = before.checksums[table] == after.checksums[table]
+        rows.append(
+            (
+                table,
+                before.checksums[table],
+                ruined.checksums[table],
+                after.checksums[table],
+                "equal" if same else "DIFFERENT",
+            )
+        )
+    rows.append(
+        (
+            "revenue",
+            f"{before.revenue:,.2f}",
+            f"{ruined.revenue:,.2f}",
+            f"{after.revenue:,.2f}",
+            "equal" if before.revenue == after.revenue else "DIFFERENT",
+        )
+    )
+    story.screen.verbatim(aligned(rows))
+    if after != before:
+        raise ProofFailed(
+            "the restored tables are not what they were before the change",
+            hint="this is a defect of tablevault: please report it with the output above",
+        )
+    story.screen.text("""
+        tablevault had proven it before the swap: for each row group the server recomputed the
+        digest that the snapshot took off the wire. CHECKSUM TABLE says the same another way.""")
+
+
+def _show_timings(story: Story) -> None:
+    story.screen.title("Timings")
+    rows = [(step, f"{seconds:.1f} s") for step, seconds in story.seconds.items()]
+    story.screen.verbatim(aligned(rows))
