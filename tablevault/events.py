@@ -106,6 +106,20 @@ class Waiting(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stalled(Event):
+    """Nothing has moved for long: the probable cause, its remedy, and what was seen.
+
+    Said again each time the time has doubled; `severity` grows with it, from 1.
+    """
+
+    cause: str
+    remedy: str
+    seconds: float
+    severity: int
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Retrying(Event):
     """A step failed in a way that may pass, and is tried again."""
 

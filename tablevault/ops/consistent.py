@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from tablevault.errors import CannotComplete, Unsupported, UsageError
 from tablevault.model import BinlogPosition, KeyRange, TableDef, TableName
-from tablevault.mysql import catalog, ddl, identity, keywalk, locks, sql_tables
+from tablevault.mysql import catalog, ddl, identity, keywalk, locks, sql, sql_tables
 from tablevault.mysql import server as servers
 from tablevault.mysql.connect import Connection, ConnectOptions, Purpose, connect
 from tablevault.ops.options import SnapshotOptions
@@ -111,6 +111,8 @@ def open_consistent_read(
     for definition in before:
         if identities.get(definition.table) != definition.identity:
             raise _altered(definition.table)
+    for definition in before:
+        _refuse_ambiguous_enums(planner, definition)
     usable, key_hints = _with_usable_keys(planner, before, options)
     return ConsistentRead(
         control=control,
@@ -155,6 +157,18 @@ def _with_usable_keys(
             hints.append(f"table {definition.table} has no usable key: it is read by one thread")
         usable.append(definition)
     return tuple(usable), hints
+
+
+def _refuse_ambiguous_enums(planner: Connection, definition: TableDef) -> None:
+    """The error value of an ENUM whose members include '' would come back as that member."""
+    columns = sql.enum_columns(definition.columns, with_empty=True)
+    if columns and planner.one(sql.enum_errors(definition.table, columns)) is not None:
+        listed = ", ".join(f"`{name}`" for name in columns)
+        raise Unsupported(
+            f"table {definition.table}: ENUM {listed} holds the error value (index 0), which "
+            "cannot be told from its member '' and so not be brought back exactly",
+            hint="give these rows a member, as in: UPDATE ... SET col = '' WHERE col = 0",
+        )
 
 
 def _altered(table: TableName) -> CannotComplete:

@@ -37,6 +37,9 @@ class RestoreOptions:
     log_bin: bool = True  # False: --no-binlog
     swap: bool = False  # cut over at once when all is proven
     lock_wait_s: float = 60.0  # how long the cut-over may try, a second at a time
+    emergency: bool = False  # lift every limit but safety: no slowing down under pressure
+    stall_action: str = "warn"  # warn | cancel | abort, when a stall lasts
+    stalled_after_s: float = 20.0  # how long nothing may move before it is called a stall
 
 
 @dataclass(frozen=True)

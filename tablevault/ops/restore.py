@@ -8,25 +8,23 @@ table whole and the run resumable from its journal.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tablevault.engine.poller import Poller
-from tablevault.engine.pool import Pool
 from tablevault.errors import CannotComplete, Interrupted, TablevaultError
-from tablevault.events import ChunkDone, Observer, Reporter, TableDone, silent
+from tablevault.events import Observer, Reporter, silent
 from tablevault.model import Snapshot, TableName
-from tablevault.mysql import watch
 from tablevault.mysql.connect import Connection, ConnectOptions, Purpose, connect
 from tablevault.names import new_run_id
 from tablevault.ops import remains
 from tablevault.ops.options import RestoreOptions, RestoreResult, TableResult
-from tablevault.ops.restore_board import Board, BuildIndex, LoadGroup, ProveTable, TableJob, Task
+from tablevault.ops.restore_board import Board, TableJob
+from tablevault.ops.restore_crew import Crew
 from tablevault.ops.restore_plan import plan_jobs, preflight, run_table
 from tablevault.ops.restore_worker import Loader
-from tablevault.ops.running import ProgressSampler, aside, reported
+from tablevault.ops.running import aside, reported
 from tablevault.ops.runs import RunState, header, replay, run_folder
 from tablevault.ops.swap import swap_proven
 from tablevault.ops.verify import check_files
@@ -125,7 +123,14 @@ def _carry_out(site: _Site, board: Board) -> RestoreResult:
     with ExitStack() as stack:
         loaders = aside(reporter, "opening connections", lambda: _open_loaders(site, stack))
         try:
-            _work_off(site, board, loaders)
+            Crew(
+                board,
+                loaders,
+                reporter,
+                site.options,
+                lambda: connect(site.target),
+                site.journal.path.with_name("stacks.txt"),
+            ).run()
         except BaseException as error:
             reporter.begin_phase("stopping", "ending what still runs on the server")
             remains.end_quietly(site.target, replay(reporter.run, site.journal.entries))
@@ -181,107 +186,6 @@ def _open_loaders(site: _Site, stack: ExitStack) -> list[Loader]:
         stack.callback(loader.close)
         loaders.append(loader)
     return loaders
-
-
-def _work_off(site: _Site, board: Board, loaders: Sequence[Loader]) -> None:
-    reporter = site.reporter
-    sampler = ProgressSampler(reporter, board.cost_total)
-    pool: Pool[Loader, Task, Task] = Pool(
-        loaders,
-        lambda loader, task: loader.work(task),
-        interrupt=Loader.interrupt,
-    )
-
-    def on_result(task: Task) -> None:
-        for follower, priority in board.after(task):
-            pool.add(follower, priority=priority)
-        _tell(reporter, board, task)
-
-    with _index_monitor(site, loaders) as monitor:
-
-        def on_tick() -> None:
-            for loader in loaders:
-                while not loader.notes.empty():
-                    reporter.emit(loader.notes.get())
-            phase = board.phase()
-            if phase != reporter.phase:
-                reporter.begin_phase(phase)
-            tables = board.progress(*_live(loaders))
-            sampler.show(
-                tables,
-                bytes_total=board.bytes_total,
-                cost_done=board.cost_done(tables, monitor.latest or {}),
-            )
-
-        for task, priority in board.first_tasks():
-            pool.add(task, priority=priority)
-        pool.run(on_result, on_tick)
-        on_tick()
-
-
-def _tell(reporter: Reporter, board: Board, task: Task) -> None:
-    match task:
-        case LoadGroup(job):
-            reporter.emit(
-                ChunkDone(
-                    table=str(job.target),
-                    chunk=task.chunk.index,
-                    row_group=task.group,
-                    rows=task.row_group.digest.rows,
-                    size_bytes=task.row_group.wire_bytes,
-                    proven=job.keyed,
-                )
-            )
-        case ProveTable(job):
-            reporter.emit(
-                TableDone(
-                    table=str(job.target),
-                    rows=job.entry.digest.rows,
-                    size_bytes=job.entry.wire_bytes,
-                    seconds=reporter.seconds,
-                )
-            )
-        case _:
-            pass
-
-
-def _live(loaders: Sequence[Loader]) -> tuple[dict[int, int], dict[int, int]]:
-    """Rows and bytes of row groups at hand, by table, from the bytes sent so far."""
-    rows: dict[int, int] = {}
-    sizes: dict[int, int] = {}
-    for loader in loaders:
-        task = loader.task
-        if isinstance(task, LoadGroup):
-            group = task.row_group
-            sent = min(loader.live_bytes, group.wire_bytes)
-            number = task.job.index
-            sizes[number] = sizes.get(number, 0) + sent
-            share = sent / group.wire_bytes if group.wire_bytes else 0.0
-            rows[number] = rows.get(number, 0) + int(group.digest.rows * share)
-    return rows, sizes
-
-
-def _index_monitor(site: _Site, loaders: Sequence[Loader]) -> Poller[Mapping[int, float]]:
-    """How far the running index builds are, asked on a connection of its own."""
-    opened: list[Connection] = []
-
-    def ask() -> Mapping[int, float]:
-        if not opened:
-            opened.append(connect(site.target))
-        fractions = {}
-        for loader in loaders:
-            task = loader.task
-            if isinstance(task, BuildIndex):
-                seen = watch.index_progress(opened[0], loader.connection.id)
-                if seen is not None and seen.percent is not None:
-                    fractions[task.job.index] = seen.percent / 100
-        return fractions
-
-    def close() -> None:
-        for connection in opened:
-            connection.close()
-
-    return Poller(ask, every_s=0.5, close=close)
 
 
 def _resumed_jobs(jobs: tuple[TableJob, ...], state: RunState) -> tuple[TableJob, ...]:

@@ -12,11 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from tablevault.errors import CannotComplete, ConnectionLost, ProofFailed, TablevaultError
+from tablevault.errors import CannotComplete, ConnectionLost, TablevaultError
 from tablevault.events import Event, Retrying
-from tablevault.model import Digest, KeyRange
-from tablevault.mysql import ddl, sink, sql, sql_digest, sql_tables
 from tablevault.mysql import server as servers
+from tablevault.mysql import session as sessions
+from tablevault.mysql import sink, sql, sql_tables
 from tablevault.mysql.connect import Connection
 from tablevault.ops.restore_board import (
     BuildIndex,
@@ -25,6 +25,12 @@ from tablevault.ops.restore_board import (
     ProveTable,
     TableJob,
     Task,
+)
+from tablevault.ops.restore_proof import (
+    group_stands,
+    index_stands,
+    prove_group,
+    prove_table,
 )
 from tablevault.ops.retrying import Patience
 from tablevault.rows.rowcodec import LoadBlocks, RowEncoder
@@ -52,6 +58,7 @@ class Loader:
         self.connection = open_connection()
         self.task: Task | None = None
         self.live_bytes = 0  # text sent of the row group at hand
+        self.pause_s = 0.0  # after each block; set by the coordinator when the server is pressed
         self.notes: queue.SimpleQueue[Event] = queue.SimpleQueue()  # for the coordinator to tell
         self._open_connection = open_connection
         self._store = store
@@ -102,7 +109,8 @@ class Loader:
             case BuildIndex(job, number):
                 self._build_index(job, number)
             case ProveTable(job):
-                self._prove_table(job)
+                prove_table(self.connection, job)
+                self._journal.append("table proven", table=job.index)
 
     def _recover(self) -> None:
         """A new connection for one that was lost, once the server has let go of the old one."""
@@ -131,13 +139,14 @@ class Loader:
         self._journal.append("creating", table=job.index, staging=str(job.staging))
         if job.replace_staging:
             self.connection.execute(sql_tables.drop_table(job.staging))
-        self.connection.execute(job.staging_sql)
+        with sessions.defining(self.connection):
+            self.connection.execute(job.staging_sql)
         self._journal.append("created", table=job.index)
 
     def _load(self, task: LoadGroup) -> None:
         """One row group: one transaction, proven by the server before it is committed."""
         where = {"table": task.job.index, "chunk": task.chunk.index, "group": task.group}
-        if task.found and task.job.keyed and self._stands(task):
+        if task.found and task.job.keyed and group_stands(self.connection, task):
             return
         self._journal.append("loading", **where)
         self._committing = False
@@ -153,18 +162,6 @@ class Loader:
             raise
         self._journal.append("proven", **where)
 
-    def _stands(self, task: LoadGroup) -> bool:
-        """Whether the dead run's transaction for this row group was committed, and is right.
-
-        A row group is committed whole or not at all; anything else in its range is not ours.
-        """
-        found = self._digest(task.job, task.row_group.range)
-        if found == task.row_group.digest:
-            return True
-        if found.rows == 0:
-            return False
-        raise _mismatch(task, found)
-
     def _load_once(self, task: LoadGroup) -> None:
         job, digest = task.job, task.row_group.digest
         columns, exact, rows = self._open(task).row_group(task.group)
@@ -174,7 +171,7 @@ class Loader:
         def before_commit() -> None:
             # without a key a row group has no bounds to be proven in: the table is, as a whole
             if job.keyed:
-                self._prove_group(task)
+                prove_group(self.connection, task)
             self._committing = True
 
         if self._local_infile:
@@ -189,6 +186,7 @@ class Loader:
                 digest.rows,
                 self._count,
                 before_commit=before_commit,
+                enum_errors=sql.enum_columns(job.entry.definition.columns, with_empty=False),
             )
         else:
             sink.insert_rows(
@@ -208,6 +206,8 @@ class Loader:
 
     def _count(self, size_bytes: int) -> None:
         self.live_bytes += size_bytes
+        if self.pause_s:
+            self._stopping.wait(self.pause_s)
 
     def _open(self, task: LoadGroup) -> ChunkReader:
         if self._reader is not None:
@@ -221,60 +221,13 @@ class Loader:
         self._reader = (task.chunk.path, reader)
         return reader
 
-    def _prove_group(self, task: LoadGroup) -> None:
-        found = self._digest(task.job, task.row_group.range)
-        if found != task.row_group.digest:
-            raise _mismatch(task, found)
-
-    def _digest(self, job: TableJob, key_range: KeyRange | None) -> Digest:
-        definition = job.entry.definition
-        statement = sql_digest.digest_query(
-            job.staging,
-            job.specs,
-            definition.columns,
-            self.connection.server.family,
-            definition.key,
-            key_range,
-        )
-        return sql_digest.parse_digest(self.connection.one(statement))
-
     def _build_index(self, job: TableJob, number: int) -> None:
         clause = job.indexes[number]
         self._journal.append("indexing", table=job.index, index=number, clause=clause)
-        if not self._index_stands(job, clause):
-            self.connection.execute(sql_tables.alter_table(job.staging, clause))
+        if not index_stands(self.connection, job, clause):
+            with sessions.defining(self.connection):
+                self.connection.execute(sql_tables.alter_table(job.staging, clause))
         self._journal.append("indexed", table=job.index, index=number)
-
-    def _index_stands(self, job: TableJob, clause: str) -> bool:
-        """Whether a dead run's ALTER took effect after all: it must not be repeated."""
-        built = ddl.deferred_indexes(self._definition(job), ())
-        return clause in {f"ADD {index.text}" for index in built}
-
-    def _prove_table(self, job: TableJob) -> None:
-        """Rows by every index, the whole digest where there is no key, and the definition."""
-        expected = job.entry.digest
-        if not job.keyed:
-            found = self._digest(job, None)
-            if found != expected:
-                raise _wrong(job, f"digest {found.total} of {found.rows} rows", expected)
-        for (name,) in self.connection.query(sql_tables.countable_indexes(job.staging)):
-            index = (name or b"").decode("utf-8")
-            row = self.connection.one(sql_tables.count_by_index(job.staging, index))
-            if row is None or int(row[0] or 0) != expected.rows:
-                raise _wrong(job, f"{row and row[0]!r} rows by index `{index}`", expected)
-        if ddl.normalise(self._definition(job)) != ddl.normalise(job.entry.definition.create_sql):
-            raise ProofFailed(
-                f"staging table {job.staging} is not defined as {job.entry.definition.table} was",
-                hint="compare SHOW CREATE TABLE of both; the live table is untouched",
-            )
-        self.connection.execute(sql_tables.analyze_table(job.staging))
-        self._journal.append("table proven", table=job.index)
-
-    def _definition(self, job: TableJob) -> str:
-        row = self.connection.one(sql_tables.show_create_table(job.staging))
-        if row is None or row[1] is None:
-            raise CannotComplete(f"the server does not show the definition of {job.staging}")
-        return row[1].decode("utf-8", "surrogateescape")
 
 
 def describe(task: Task) -> str:
@@ -303,21 +256,3 @@ def _again(task: Task) -> Task:
             return dataclasses.replace(task, found=True)
         case _:
             return task
-
-
-def _mismatch(task: LoadGroup, found: Digest) -> ProofFailed:
-    expected = task.row_group.digest
-    return ProofFailed(
-        f"chunk {task.chunk.index}, row group {task.group} of {task.job.entry.definition.table}: "
-        f"the server holds {found.rows} rows with digest {found.total}, the snapshot "
-        f"{expected.rows} rows with digest {expected.total}",
-        hint="the live table is untouched; check the snapshot with `tablevault verify`",
-    )
-
-
-def _wrong(job: TableJob, found: str, expected: Digest) -> ProofFailed:
-    return ProofFailed(
-        f"table {job.entry.definition.table}: the server holds {found}, the snapshot "
-        f"{expected.rows} rows with digest {expected.total}",
-        hint="the live table is untouched; check the snapshot with `tablevault verify`",
-    )

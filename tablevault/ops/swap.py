@@ -16,6 +16,7 @@ from tablevault.engine.pool import run_aside
 from tablevault.errors import CannotComplete, LockNotGranted, StatementFailed, Unsupported
 from tablevault.events import Observer, Reporter, Retrying, Waiting, silent
 from tablevault.model import TableName
+from tablevault.mysql import session as sessions
 from tablevault.mysql import sql_tables, watch
 from tablevault.mysql.connect import Connection, ConnectOptions, connect
 from tablevault.ops.options import SwapResult, TableResult
@@ -229,7 +230,8 @@ def _raise_auto_increment(
     issued = _number(connection, sql_tables.next_auto_increment(table.target))
     own = _number(connection, sql_tables.next_auto_increment(onto))
     if issued is not None and own is not None and issued > own:
-        connection.execute(sql_tables.set_auto_increment(onto, issued))
+        with sessions.defining(connection):
+            connection.execute(sql_tables.set_auto_increment(onto, issued))
 
 
 def _rename(site: _Site, pairs: Pairs, *, given_up: str) -> None:

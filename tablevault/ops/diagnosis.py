@@ -1,0 +1,107 @@
+"""Why nothing moves: from what the lookout saw and what the workers are doing, to a cause.
+
+Pure, so that each cause of a freeze has a test.  The order of the rules is the order of certainty:
+a full disk or a lock is named before a busy server, and our own fault only when nobody else works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tablevault.ops.lookout import View
+
+_REDO_FULL = 0.88
+_DIRTY_FULL = 0.88
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What one worker is doing, as seen from here."""
+
+    worker: int
+    connection: int
+    what: str  # the task, in a few words
+    statement: str
+    seconds: float  # of that statement; 0 while none runs
+
+    def __str__(self) -> str:
+        running = f"{self.seconds:.0f} s in {self.statement}" if self.statement else "no statement"
+        return f"worker {self.worker}, connection {self.connection}: {self.what}; {running}"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The probable cause of a stall, its remedy, and what it was concluded from."""
+
+    cause: str
+    remedy: str
+    evidence: tuple[str, ...] = ()
+    own_fault: bool = False
+
+
+def diagnose(view: View, before: View, doing: Sequence[Doing]) -> Diagnosis:
+    """What most probably keeps the workers from going on.
+
+    `before` is a look from when the stall began: whether the server works since tells a slow
+    step from a dead one.
+    """
+    working = view.pressure.work > before.pressure.work
+    states = {number: state for number, state in view.states.items() if state}
+    evidence = (
+        *(str(one) for one in doing),
+        *(f"connection {number}: {state}" for number, state in states.items()),
+        *(f"may be in the way: {line}" for line in view.blockers),
+    )
+    cause, remedy, own_fault = _cause(view, states, doing, working)
+    if view.unseen:
+        evidence += (f"not seen: {view.unseen}",)
+    return Diagnosis(cause, remedy, evidence, own_fault)
+
+
+def _cause(
+    view: View, states: dict[int, str], doing: Sequence[Doing], working: bool
+) -> tuple[str, str, bool]:
+    text = " ".join(states.values()).lower()
+    if "metadata lock" in text or "backup lock" in text or "global read lock" in text:
+        return (
+            "a session holds a lock that a statement of ours waits for",
+            "end the session that is named, or wait for it",
+            False,
+        )
+    if "disk full" in text or "no space" in text:
+        return "the server's disk is full", "free space on its data directory and tmpdir", False
+    if view.pressure.redo is not None and view.pressure.redo > _REDO_FULL:
+        return (
+            f"the redo log is full ({view.pressure.redo:.0%}): the server flushes pages before it "
+            "takes more",
+            "it goes on by itself; a larger redo log or a faster disk shortens it",
+            False,
+        )
+    if view.pressure.dirty is not None and view.pressure.dirty > _DIRTY_FULL:
+        return (
+            f"the buffer pool is full of unflushed pages ({view.pressure.dirty:.0%})",
+            "it goes on by itself; innodb_io_capacity and the disk decide how fast",
+            False,
+        )
+    if view.unseen and not states:
+        return (
+            f"the server cannot be asked: {view.unseen}",
+            "look whether it runs and can be reached; the run goes on when it answers",
+            False,
+        )
+    if working:
+        busy = next((one for one in doing if one.statement), None)
+        what = busy.what if busy else "its work"
+        return f"the server is busy with {what}", "its counters move: wait", False
+    if states and all(state.lower() in ("sleep", "") for state in states.values()):
+        return (
+            "all our connections are idle on the server although work is left: our own fault",
+            "the Python stacks are in the run's folder; stop it and go on with --resume",
+            True,
+        )
+    return (
+        "the server has a statement of ours and none of its counters moves",
+        "look at the server's error log and disk; the statement can be ended with KILL",
+        False,
+    )

@@ -1,0 +1,103 @@
+"""The proof of a restore: what the server holds, against what the manifest recorded.
+
+The server recomputes each digest from its own rows, by a route that shares nothing with the one
+the rows came by.  A proof that fails is final: it is never tried again until it fits.
+"""
+
+from __future__ import annotations
+
+from tablevault.errors import CannotComplete, ProofFailed
+from tablevault.model import Digest, KeyRange
+from tablevault.mysql import ddl, sql_digest, sql_tables
+from tablevault.mysql.connect import Connection
+from tablevault.ops.restore_board import LoadGroup, TableJob
+
+
+def prove_group(connection: Connection, task: LoadGroup) -> None:
+    """The rows of one row group's key range.  Raises ProofFailed."""
+    found = _digest(connection, task.job, task.row_group.range)
+    if found != task.row_group.digest:
+        raise _mismatch(task, found)
+
+
+def group_stands(connection: Connection, task: LoadGroup) -> bool:
+    """Whether an earlier try at this row group was committed, and is right.
+
+    A row group is committed whole or not at all: anything else in its range is not ours, and
+    raises ProofFailed.
+    """
+    found = _digest(connection, task.job, task.row_group.range)
+    if found == task.row_group.digest:
+        return True
+    if found.rows == 0:
+        return False
+    raise _mismatch(task, found)
+
+
+def index_stands(connection: Connection, job: TableJob, clause: str) -> bool:
+    """Whether an index is there, although nobody said so: an ALTER must not be repeated."""
+    built = ddl.deferred_indexes(_definition(connection, job), ())
+    return clause in {f"ADD {index.text}" for index in built}
+
+
+def prove_table(connection: Connection, job: TableJob) -> None:
+    """Rows by every index, the whole digest where there is no key, and the definition.
+
+    Raises ProofFailed.  Leaves fresh statistics, so that the first queries have a plan.
+    """
+    expected = job.entry.digest
+    if not job.keyed:
+        found = _digest(connection, job, None)
+        if found != expected:
+            raise _wrong(job, f"{found.rows} rows with digest {found.total}", expected)
+    for (name,) in connection.query(sql_tables.countable_indexes(job.staging)):
+        index = (name or b"").decode("utf-8")
+        row = connection.one(sql_tables.count_by_index(job.staging, index))
+        counted = int(row[0] or 0) if row else 0
+        if counted != expected.rows:
+            raise _wrong(job, f"{counted} rows by index `{index}`", expected)
+    definition = job.entry.definition
+    if ddl.normalise(_definition(connection, job)) != ddl.normalise(definition.create_sql):
+        raise ProofFailed(
+            f"staging table {job.staging} is not defined as {definition.table} was",
+            hint="compare SHOW CREATE TABLE of both; the live table is untouched",
+        )
+    connection.execute(sql_tables.analyze_table(job.staging))
+
+
+def _digest(connection: Connection, job: TableJob, key_range: KeyRange | None) -> Digest:
+    definition = job.entry.definition
+    statement = sql_digest.digest_query(
+        job.staging,
+        job.specs,
+        definition.columns,
+        connection.server.family,
+        definition.key,
+        key_range,
+    )
+    return sql_digest.parse_digest(connection.one(statement))
+
+
+def _definition(connection: Connection, job: TableJob) -> str:
+    row = connection.one(sql_tables.show_create_table(job.staging))
+    if row is None or row[1] is None:
+        raise CannotComplete(f"the server does not show the definition of {job.staging}")
+    return row[1].decode("utf-8", "surrogateescape")
+
+
+def _mismatch(task: LoadGroup, found: Digest) -> ProofFailed:
+    expected = task.row_group.digest
+    return ProofFailed(
+        f"chunk {task.chunk.index}, row group {task.group} of {task.job.entry.definition.table}: "
+        f"the server holds {found.rows} rows with digest {found.total}, the snapshot "
+        f"{expected.rows} rows with digest {expected.total}",
+        hint="the live table is untouched; check the snapshot with `tablevault verify`",
+    )
+
+
+def _wrong(job: TableJob, found: str, expected: Digest) -> ProofFailed:
+    return ProofFailed(
+        f"table {job.entry.definition.table}: the server holds {found}, the snapshot "
+        f"{expected.rows} rows with digest {expected.total}",
+        hint="the live table is untouched; check the snapshot with `tablevault verify`",
+    )
