@@ -29,7 +29,7 @@ _DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
 _COLUMNS = (
     "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IS_NULLABLE, CHARACTER_SET_NAME, "
     "COLLATION_NAME, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, "
-    "GENERATION_EXPRESSION, EXTRA FROM information_schema.COLUMNS WHERE {} "
+    "GENERATION_EXPRESSION, EXTRA, PRIVILEGES FROM information_schema.COLUMNS WHERE {} "
     "ORDER BY TABLE_NAME, ORDINAL_POSITION"
 )
 _TABLES = (
@@ -138,6 +138,12 @@ def _definition(
         )
     if kind != b"BASE TABLE":
         raise Unsupported(f"{table} is no base table but a {_text(kind).lower()}")
+    for row in facts.columns[table.name]:
+        if b"select" not in (row[-1] or b""):
+            raise CannotComplete(
+                f"the account may not read column `{_text(row[0])}` of {table}",
+                hint="grant SELECT on the table",
+            )
     columns = tuple(_column(row) for row in facts.columns[table.name])
     specs_of(table, columns)  # raises for what cannot be brought back
     create_sql = _show_create(conn, table)
@@ -161,7 +167,7 @@ def _definition(
 
 def _column(row: Row) -> Column:
     name, column_type, data_type, nullable, charset, collation = row[:6]
-    precision, scale, fraction, generation, extra = row[6:]
+    precision, scale, fraction, generation, extra = row[6:11]
     if scale is None:
         scale = fraction
     return Column(

@@ -15,6 +15,8 @@ from tablevault.rows.kinds import ColumnSpec, Kind
 
 __all__ = [
     "column_list",
+    "enum_columns",
+    "enum_errors",
     "force_index",
     "insert_prefix",
     "insert_row",
@@ -27,6 +29,7 @@ __all__ = [
     "stored",
 ]
 
+_MEMBER = re.compile(r"'((?:[^']|'')*)'")
 _TOKEN = re.compile(r"[A-Za-z0-9_.-]{8,}")
 
 
@@ -49,6 +52,26 @@ def stored(columns: Iterable[Column]) -> tuple[Column, ...]:
 def column_list(columns: Iterable[Column]) -> str:
     """The stored columns, quoted and comma separated."""
     return ", ".join(quote_name(column.name) for column in stored(columns))
+
+
+def enum_columns(columns: Iterable[Column], *, with_empty: bool) -> tuple[str, ...]:
+    """The ENUM columns that have (or have not) '' as a member.
+
+    Where it is none, '' on the wire is the error value, ordinal 0, that a lax sql_mode let in;
+    where it is one, the two cannot be told apart.
+    """
+    return tuple(
+        column.name
+        for column in stored(columns)
+        if column.data_type == "enum"
+        and with_empty == ("" in _MEMBER.findall(column.column_type))
+    )
+
+
+def enum_errors(table: TableName, columns: Sequence[str]) -> str:
+    """A row when one of these ENUM columns holds the error value."""
+    found = " OR ".join(f"{quote_name(name)} = 0" for name in columns)
+    return f"SELECT 1 FROM {quote_table(table)} WHERE {found} LIMIT 1"
 
 
 def select_expression(spec: ColumnSpec) -> str:

@@ -58,8 +58,8 @@ def value_literal(spec: ColumnSpec, column: Column, raw: bytes) -> str:
         return _checked(_NUMBER, raw, column)
     if kind in _TEMPORALS:
         return f"'{_checked(_TEMPORAL, raw, column)}'"
-    if kind in _FLOATS:
-        return _checked(_FLOATING, raw, column)
+    if kind in _FLOATS:  # as text: the number -0 is the integer 0
+        return f"'{_checked(_FLOATING, raw, column)}'"
     if kind is Kind.BIT:
         return str(int.from_bytes(raw))
     if kind is Kind.JSON:

@@ -58,7 +58,7 @@ def test_insert() -> None:
         "INSERT INTO `sh``op`.`orders` (`id`, `d`, `f`, `s`, `j`) VALUES "
     )
     row = sql.insert_row(SPECS, COLUMNS, [b"7", b"-1.5e-07", None, b"o'k", b"[1]"])
-    assert row == "(7, -1.5e-07, NULL, X'6f276b', _utf8mb4 X'5b315d')"
+    assert row == "(7, '-1.5e-07', NULL, X'6f276b', _utf8mb4 X'5b315d')"
 
 
 def test_quote_text() -> None:
