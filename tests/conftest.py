@@ -8,6 +8,7 @@ those named are deselected, and pytest says how many.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,7 +129,8 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
     names = request.fixturenames
     fixture = next((name for name in ("server", *_FIXTURES) if name in names), "mariadb")
     on: Server = request.getfixturevalue(fixture)
-    name = f"tv_test_{next(_numbers)}"
+    # a server that is kept up may be tested on by two sessions at once
+    name = f"tv_test_{os.getpid()}_{next(_numbers)}"
     on.sql(f"DROP DATABASE IF EXISTS `{name}`; CREATE DATABASE `{name}` CHARACTER SET utf8mb4;")
     yield name
     on.sql(f"DROP DATABASE IF EXISTS `{name}`;")

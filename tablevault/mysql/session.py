@@ -7,7 +7,8 @@ have is skipped; one that it has and does not take is an error, except where `_T
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ SQL_MODE = "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGIN
 Not in it, because each changes what text means: ANSI_QUOTES, NO_BACKSLASH_ESCAPES,
 PAD_CHAR_TO_FULL_LENGTH, NO_ZERO_DATE, NO_ZERO_IN_DATE, PIPES_AS_CONCAT, HIGH_NOT_PRECEDENCE.
 """
+
+DEFINING_SQL_MODE = "ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION"
+"""For repeating a definition that the server once took: strict mode refuses some of those."""
 
 _ALL: Mapping[str, str] = {
     "sql_mode": SQL_MODE,
@@ -123,6 +127,21 @@ def prepare(
     _check(conn, {**settings, "transaction_isolation": "REPEATABLE-READ"})
     if purpose is Purpose.LOAD:
         _check_binlog_format(conn.session)
+
+
+@contextmanager
+def defining(conn: Connection) -> Iterator[None]:
+    """DDL that repeats an old definition: what was let in under a lax sql_mode must come back.
+
+    An ENUM with members that its collation takes for equal, say.  What the server makes of it is
+    compared with the old definition afterwards, so that nothing is bent in silence.
+    """
+    conn.execute(f"SET SESSION sql_mode = '{DEFINING_SQL_MODE}'")
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.execute(f"SET SESSION sql_mode = '{SQL_MODE}'")
 
 
 def digest_settings(session: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,84 @@
+"""What a table holds, asked through the server's own client: a route apart from tablevault's."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from tests.servers import Server
+
+
+def quoted(name: str) -> str:
+    """An identifier in backticks."""
+    return f"`{name.replace('`', '``')}`"
+
+
+def literal(text: str) -> str:
+    """A string literal, as hexadecimal: no escapes to get wrong."""
+    return f"CONVERT(X'{text.encode().hex()}' USING utf8mb4)" if text else "''"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything about a table that must be the same after a restore."""
+
+    checksum: str
+    create: str
+    values: tuple[tuple[str | None, ...], ...]  # HEX of each value of each row, sorted
+
+
+def checksum(server: Server, schema: str, table: str) -> str:
+    """CHECKSUM TABLE."""
+    [[_, value]] = server.query(f"CHECKSUM TABLE {quoted(schema)}.{quoted(table)}")
+    assert value is not None
+    return value
+
+
+def show_create(server: Server, schema: str, table: str) -> str:
+    """SHOW CREATE TABLE, with AUTO_INCREMENT and all."""
+    text = server.sql(f"SHOW CREATE TABLE {quoted(schema)}.{quoted(table)}\\G")
+    return text.split("\n", 2)[2]
+
+
+def columns(server: Server, schema: str, table: str) -> list[str]:
+    """The names of all columns, invisible and generated ones too."""
+    rows = server.query(
+        "SELECT HEX(COLUMN_NAME) FROM information_schema.COLUMNS "
+        f"WHERE TABLE_SCHEMA = {literal(schema)} AND TABLE_NAME = {literal(table)} "
+        "ORDER BY ORDINAL_POSITION"
+    )
+    return [bytes.fromhex(row[0] or "").decode() for row in rows]
+
+
+def facts(server: Server, schema: str, table: str) -> Facts:
+    """Checksum, definition, and every value in hexadecimal."""
+    shown = ", ".join(
+        f"HEX(CONVERT({quoted(name)} USING binary))" for name in columns(server, schema, table)
+    )
+    rows = server.query(f"SELECT {shown} FROM {quoted(schema)}.{quoted(table)}")
+    return Facts(
+        checksum(server, schema, table),
+        show_create(server, schema, table),
+        tuple(sorted(rows, key=repr)),
+    )
+
+
+def fingerprint(server: Server, schema: str, table: str, expressions: str = "*") -> str:
+    """A hash of all rows, as the client prints them, sorted."""
+    text = server.sql(f"SELECT {expressions} FROM {quoted(schema)}.{quoted(table)}")
+    return hashlib.sha256("\n".join(sorted(text.splitlines())).encode("utf-8", "surrogateescape")
+                          ).hexdigest()
+
+
+def tables(server: Server, schema: str) -> list[str]:
+    """The names of all tables of a schema."""
+    rows = server.query(
+        "SELECT HEX(TABLE_NAME) FROM information_schema.TABLES "
+        f"WHERE TABLE_SCHEMA = {literal(schema)} ORDER BY TABLE_NAME"
+    )
+    return [bytes.fromhex(row[0] or "").decode() for row in rows]
+
+
+def leftovers(server: Server, schema: str) -> list[str]:
+    """Tables that a run of tablevault made and left."""
+    return [name for name in tables(server, schema) if name.startswith("_tv_")]
