@@ -69,9 +69,7 @@ def table_definitions(conn: Connection, tables: Sequence[TableName]) -> list[Tab
     return [definitions[table] for table in tables]
 
 
-def identity_now(
-    conn: Connection, tables: Sequence[TableName]
-) -> dict[TableName, tuple[str, str]]:
+def identity_now(conn: Connection, tables: Sequence[TableName]) -> dict[TableName, tuple[str, str]]:
     """Identity and normalised definition of each table that still exists.
 
     To be compared with what the same call gave under the lock: error 1412 is no DDL detector.
@@ -125,9 +123,7 @@ def _grouped(
     return grouped
 
 
-def _definition(
-    conn: Connection, table: TableName, facts: _Facts, table_identity: str
-) -> TableDef:
+def _definition(conn: Connection, table: TableName, facts: _Facts, table_identity: str) -> TableDef:
     if table.name not in facts.tables:
         raise CannotComplete(f"table {table} is gone")
     kind, engine, collation, rows, size = facts.tables[table.name][0]
@@ -158,9 +154,7 @@ def _definition(
         identity=table_identity,
         estimated_rows=int(rows or 0),
         estimated_bytes=int(size or 0),
-        triggers=tuple(
-            _show_trigger(conn, table, name) for name in facts.triggers[table.name]
-        ),
+        triggers=tuple(_show_trigger(conn, table, name) for name in facts.triggers[table.name]),
         auto_increment=(ddl.auto_increment(create_sql) or 1) if counts else None,
     )
 

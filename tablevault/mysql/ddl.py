@@ -36,9 +36,7 @@ __all__ = [
 ]
 
 
-def staging_sql(
-    create_sql: str, new: TableName, keep_keys: Collection[str], *, family: str
-) -> str:
+def staging_sql(create_sql: str, new: TableName, keep_keys: Collection[str], *, family: str) -> str:
     """CREATE TABLE for a staging table: no secondary index, no foreign key, no AUTO_INCREMENT=.
 
     Kept are the primary key, the indexes named in `keep_keys`, and one that an AUTO_INCREMENT
@@ -96,25 +94,35 @@ def checks(create_sql: str) -> tuple[Element, ...]:
     return parse(create_sql).of(Role.CHECK)
 
 
-def normalise(create_sql: str) -> str:
+def normalise(create_sql: str, *, constraint_names: bool = True) -> str:
     """The definition without what a swap may change, for comparing two of them.
 
     Left out: the table's own name (in constraint names that the server derived from it, and in
-    self-references, too), AUTO_INCREMENT=, and the order of indexes and foreign keys.
+    self-references, too), AUTO_INCREMENT=, and the order of indexes and foreign keys.  Without
+    `constraint_names` also those of foreign keys and CHECKs: a staging table's must be others
+    as long as the live table has them.
     """
     table = parse(without_auto_increment(create_sql))
     own_name = re.escape(table.name.replace("`", "``"))
     derived = re.compile(rf"^(CONSTRAINT `){own_name}(_(?:ibfk|chk)_\d+`)")
+
+    def shown(constraint: Element) -> str:
+        if constraint_names:
+            return derived.sub(r"\1\2", constraint.text)
+        return _nameless(constraint.text)
+
     fixed, sortable = [], []
     for element in table.elements:
         if isinstance(element, ForeignKey):
             if element.parent == table.name and element.parent_schema is None:
                 element = element.referencing(TableName("", ""))
-            sortable.append(derived.sub(r"\1\2", element.text))
+            sortable.append(shown(element))
         elif element.role is Role.INDEX:
             sortable.append(element.text)
+        elif element.role is Role.CHECK:
+            fixed.append(shown(element))
         else:
-            fixed.append(derived.sub(r"\1\2", element.text))
+            fixed.append(element.text)
     return "\n".join([*fixed, *sorted(sortable), table.tail.strip()])
 
 
@@ -138,5 +146,5 @@ def _deferred(table: CreateTable, keep_keys: Collection[str]) -> tuple[Element, 
 
 def _nameless(text: str) -> str:
     """A constraint without `CONSTRAINT name`."""
-    check = next(token for token in tokenize(text) if token.says("CHECK"))
-    return text[check.start :]
+    kind = next(token for token in tokenize(text) if token.says("CHECK", "FOREIGN"))
+    return text[kind.start :]

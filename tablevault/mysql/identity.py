@@ -39,9 +39,7 @@ def identities(conn: Connection, tables: Sequence[TableName]) -> dict[TableName,
     return found
 
 
-def _created(
-    conn: Connection, schema: str, wanted: Iterable[TableName]
-) -> dict[TableName, str]:
+def _created(conn: Connection, schema: str, wanted: Iterable[TableName]) -> dict[TableName, str]:
     names = [table.name for table in wanted if table.schema == schema]
     listed = ", ".join(quote_text(name) for name in names)
     rows = conn.query(

@@ -63,8 +63,7 @@ def enum_columns(columns: Iterable[Column], *, with_empty: bool) -> tuple[str, .
     return tuple(
         column.name
         for column in stored(columns)
-        if column.data_type == "enum"
-        and with_empty == ("" in _MEMBER.findall(column.column_type))
+        if column.data_type == "enum" and with_empty == ("" in _MEMBER.findall(column.column_type))
     )
 
 
@@ -128,9 +127,7 @@ def select_rows(
     return f"{text} ORDER BY {order_by(key)}" if key else text
 
 
-def load_data(
-    table: TableName, specs: Sequence[ColumnSpec], token: str, family: str
-) -> str:
+def load_data(table: TableName, specs: Sequence[ColumnSpec], token: str, family: str) -> str:
     """LOAD DATA LOCAL of the codec's text (tabs, newlines, backslashes, `\\N`).
 
     The bytes are taken as they are (CHARACTER SET binary).  MySQL makes no JSON from binary

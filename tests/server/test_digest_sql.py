@@ -102,7 +102,9 @@ def test_ranges_and_filters_add_up(conn: Connection, every: TableDef) -> None:
 
     parts = [KeyRange(None, (b"2",)), KeyRange((b"2",), (b"4",)), KeyRange((b"4",), None)]
     assert [of(part) for part in parts] == [
-        digest(specs, rows[:1]), digest(specs, rows[1:3]), digest(specs, rows[3:])
+        digest(specs, rows[:1]),
+        digest(specs, rows[1:3]),
+        digest(specs, rows[3:]),
     ]
     assert of(KeyRange(), "ti = 0 -- only this") == digest(specs, rows[2:3])
     assert of(KeyRange((b"2",), (b"2",))) == Digest()

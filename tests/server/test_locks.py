@@ -133,9 +133,7 @@ def test_auto_keeps_ddl_out_and_the_application_in(
             held.release_all()
 
 
-def test_ddl_is_let_in_on_demand(
-    server: Server, conn: Connection, database: str, app: Any
-) -> None:
+def test_ddl_is_let_in_on_demand(server: Server, conn: Connection, database: str, app: Any) -> None:
     held = locks.acquire(
         conn,
         "auto",
@@ -182,9 +180,7 @@ def test_gotten_when_the_writer_ends_in_time(
         assert held.kind is LockKind.TABLES
 
 
-def test_backup_stage_waits_for_no_transaction(
-    mariadb: Server, database: str
-) -> None:
+def test_backup_stage_waits_for_no_transaction(mariadb: Server, database: str) -> None:
     with connect(mariadb.options()) as conn, mariadb.connect(database=database) as app:
         run(app, "CREATE TABLE t (id INT PRIMARY KEY, v INT)")
         run(app, "INSERT INTO t VALUES (1, 0), (2, 0)")

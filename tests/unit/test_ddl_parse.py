@@ -154,6 +154,18 @@ def test_normalise_forgives_the_swap_alone() -> None:
         assert ddl.normalise(MARIADB.replace(old, new)) != ddl.normalise(MARIADB), old
 
 
+def test_normalise_without_constraint_names() -> None:
+    renamed = MARIADB.replace("CONSTRAINT `ck`", "CONSTRAINT `_tv_chk_1`").replace("`fk1`", "`f`")
+    assert ddl.normalise(renamed) != ddl.normalise(MARIADB)
+    assert ddl.normalise(renamed, constraint_names=False) == ddl.normalise(
+        MARIADB, constraint_names=False
+    )
+    other = MARIADB.replace("ON DELETE CASCADE", "")
+    assert ddl.normalise(other, constraint_names=False) != ddl.normalise(
+        MARIADB, constraint_names=False
+    )
+
+
 @pytest.mark.parametrize(
     "text", ["", "CREATE VIEW `v` AS select 1", "CREATE TABLE `t` (\n  `a` int", "SELECT (1)"]
 )
@@ -211,5 +223,7 @@ def test_ugly_names(
     assert ddl.auto_increment(create) == 5
     staged = ddl.staging_sql(create, TableName(table, index), (), family="mysql")
     assert [e.role for e in ddl.parse(staged).elements] == [
-        *[Role.COLUMN] * len(names), Role.PRIMARY, Role.CHECK
+        *[Role.COLUMN] * len(names),
+        Role.PRIMARY,
+        Role.CHECK,
     ]
