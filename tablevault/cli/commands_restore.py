@@ -53,6 +53,18 @@ _lock_wait_option = option(
 )
 @option("--no-binlog", is_flag=True, help="Keep it out of the binary log: replicas do not follow.")
 @option("--resume", metavar="RUN", help="Go on with a restore that was interrupted.")
+@option("--emergency", is_flag=True, help="Do not slow down when the server is under pressure.")
+@option(
+    "--stall-action",
+    type=click.Choice(["warn", "cancel", "abort"]),
+    help="When a stall lasts: say it, cancel and retry the step, or stop (default warn).",
+)
+@option(
+    "--stall-after",
+    type=types.duration,
+    metavar="S",
+    help="Call it a stall when nothing has moved for this time (default 20s).",
+)
 @_lock_wait_option
 @parser.vault_option
 @parser.state_dir_option
@@ -69,6 +81,9 @@ def restore_command(
     indexes: str | None,
     no_binlog: bool,
     resume: str | None,
+    emergency: bool,
+    stall_action: str | None,
+    stall_after: float | None,
     lock_wait: float,
     **_: object,
 ) -> int:
@@ -88,7 +103,13 @@ def restore_command(
         log_bin=not no_binlog,
         swap=swap,
         lock_wait_s=lock_wait,
-        **_given(threads=setting(ctx, "threads"), indexes=indexes),
+        emergency=emergency,
+        **_given(
+            threads=setting(ctx, "threads"),
+            indexes=indexes,
+            stall_action=stall_action,
+            stalled_after_s=stall_after,
+        ),
     )
     _check(ctx, snapshot, options, resume)
     target = connect_options(ctx)
@@ -189,7 +210,7 @@ def _restore(
     with observed(ctx) as observer:
         store, state = open_vault(ctx), state_dir(ctx)
         if resume_run is not None:
-            return resume(target, store, resume_run, state, observer, swap=options.swap)
+            return resume(target, store, resume_run, state, observer, now=options)
         assert snapshot is not None
         return restore(target, store, snapshot, options, state, observer)
 

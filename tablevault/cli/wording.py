@@ -16,6 +16,7 @@ from tablevault.events import (
     Retrying,
     RunBegan,
     RunEnded,
+    Stalled,
     TableDone,
     TablePlanned,
     TableProgress,
@@ -146,6 +147,16 @@ def _waiting(event: Event, verbose: int) -> list[str]:
     return [waiting_text(event), *(f"  blocked by {one}" for one in event.blockers)]
 
 
+def _stalled(event: Event, verbose: int) -> list[str]:
+    assert isinstance(event, Stalled)
+    word = "stalled" if event.severity == 1 else "still stalled"
+    return [
+        f"{word}: nothing moved for {units.whole_duration(event.seconds)}: {event.cause}",
+        f"  remedy: {event.remedy}",
+        *(f"  {line}" for line in event.evidence),
+    ]
+
+
 def _retrying(event: Event, verbose: int) -> list[str]:
     assert isinstance(event, Retrying)
     return [
@@ -181,6 +192,7 @@ _LINES: dict[type[Event], Callable[[Event, int], list[str]]] = {
     TableDone: _table_done,
     ChunkDone: _chunk_done,
     Waiting: _waiting,
+    Stalled: _stalled,
     Retrying: _retrying,
     Hint: _hint,
     FindingMade: _finding,

@@ -88,11 +88,12 @@ def resume(
     state_dir: Path,
     observer: Observer = silent,
     *,
-    swap: bool = False,
+    now: RestoreOptions | None = None,
 ) -> RestoreResult:
     """Complete a restore that died: end what it left running, re-prove what it finds, go on.
 
-    At most one transaction a thread is done twice.  Raises UsageError for an unknown run.
+    What it makes is as the run began; of `now` count only swap, waits and what is done about
+    stalls.  At most one transaction a thread is done twice.  Raises UsageError for an unknown run.
     """
     reporter = Reporter(run, observer)
     with Journal.open(run_folder(state_dir, run)) as journal:
@@ -102,7 +103,7 @@ def resume(
                 raise CannotComplete(f"run {run} is {state.status}: there is nothing to resume")
             reporter.begin_phase("checking", "manifest and files")
             snapshot = resolve(store, state.snapshot)
-            options = dataclasses.replace(_remembered(state.options), swap=swap)
+            options = _resumed_options(state, now or RestoreOptions())
             jobs = _resumed_jobs(plan_jobs(store, snapshot, options, run), state)
             check_files(reporter, store, snapshot, [job.entry for job in jobs], options.threads)
             reporter.begin_phase("planning", "what the dead run left")
@@ -186,6 +187,17 @@ def _open_loaders(site: _Site, stack: ExitStack) -> list[Loader]:
         stack.callback(loader.close)
         loaders.append(loader)
     return loaders
+
+
+def _resumed_options(state: RunState, now: RestoreOptions) -> RestoreOptions:
+    return dataclasses.replace(
+        _remembered(state.options),
+        swap=now.swap,
+        lock_wait_s=now.lock_wait_s,
+        emergency=now.emergency,
+        stall_action=now.stall_action,
+        stalled_after_s=now.stalled_after_s,
+    )
 
 
 def _resumed_jobs(jobs: tuple[TableJob, ...], state: RunState) -> tuple[TableJob, ...]:

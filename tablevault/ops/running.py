@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from tablevault.engine.meter import Meter
 from tablevault.engine.pool import run_aside
 from tablevault.errors import Interrupted, TablevaultError
 from tablevault.events import Progress, Reporter, RunBegan, RunEnded, TableProgress, Waiting
+from tablevault.ops.status import shown
 
 R = TypeVar("R")
 
@@ -25,13 +27,25 @@ class Ending:
 
 @contextmanager
 def reported(
-    reporter: Reporter, operation: str, *, snapshot: str | None = None, tables: Sequence[str] = ()
+    reporter: Reporter,
+    operation: str,
+    *,
+    snapshot: str | None = None,
+    tables: Sequence[str] = (),
+    state_dir: Path | None = None,
 ) -> Iterator[Ending]:
     """Emit the run's first event, and its last one however the run ends.
 
-    An interruption leaves as Interrupted; every other exception leaves as it is.
+    With `state_dir` the run can be watched from another process.  An interruption leaves as Interrupted; every other exception leaves as it is.
     """
-    reporter.emit(RunBegan(operation=operation, snapshot=snapshot, tables=tuple(tables)))
+    with shown(reporter, state_dir):
+        reporter.emit(RunBegan(operation=operation, snapshot=snapshot, tables=tuple(tables)))
+        with _told_how_it_ends(reporter, operation) as ending:
+            yield ending
+
+
+@contextmanager
+def _told_how_it_ends(reporter: Reporter, operation: str) -> Iterator[Ending]:
     ending = Ending()
     try:
         yield ending

@@ -54,9 +54,15 @@ def hang() -> None:
 
 
 def resume(
-    target: Any, store: Any, run: str, state_dir: Path, observer: Observer, *, swap: bool = False
+    target: Any,
+    store: Any,
+    run: str,
+    state_dir: Path,
+    observer: Observer,
+    *,
+    now: RestoreOptions,
 ) -> RestoreResult:
-    return RestoreResult(run, "S", "swapped" if swap else "proven", (), 1.0)
+    return RestoreResult(run, "S", "swapped" if now.swap else "proven", (), 1.0)
 
 
 def swap(
