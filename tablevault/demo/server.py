@@ -184,6 +184,7 @@ class PrivateServer:
             [
                 find_program("mariadb"),
                 "--no-defaults",
+                "--host=localhost",  # not MYSQL_HOST
                 f"--socket={self.socket}",
                 "--user=root",
                 "--batch",
