@@ -177,8 +177,12 @@ class Reporter:
         self.run = run
         self.phase = ""
         self.percent: float | None = None
-        self._observer = observer
+        self._observers = [observer]
         self._began = time.monotonic()
+
+    def add(self, observer: Observer) -> None:
+        """Show every event from here on to one more observer, after the others."""
+        self._observers.append(observer)
 
     @property
     def seconds(self) -> float:
@@ -192,7 +196,8 @@ class Reporter:
         stamped = dataclasses.replace(
             event, time=time.time(), run=self.run, phase=self.phase, percent=self.percent
         )
-        self._observer(stamped)
+        for observer in self._observers:
+            observer(stamped)
         return stamped
 
     def begin_phase(self, phase: str, detail: str = "") -> None:

@@ -23,6 +23,7 @@ MANIFEST = "manifest.json"
 CHUNK_LIST = "chunks.jsonl"
 RUNS_FOLDER = ".runs"
 JOURNAL = "journal.jsonl"
+STATUS = "status.json"
 
 
 def new_run_id(now: float | None = None) -> str:
@@ -55,6 +56,11 @@ def set_aside_table(table: TableName, run: str) -> TableName:
     return TableName(table.schema, _derived(table.name, "undone", run))
 
 
+def run_mark(run: str) -> str:
+    """What every derived table name of a run carries: `_tv_new_<mark>_orders`."""
+    return _hash(run, 8)
+
+
 def table_folder(table: TableName) -> str:
     """The table's folder inside a snapshot: `<schema>/<table>`, escaped."""
     return f"{path_component(table.schema)}/{path_component(table.name)}"
@@ -79,7 +85,7 @@ def path_component(name: str) -> str:
 
 
 def _derived(name: str, role: str, run: str) -> str:
-    prefix = f"_tv_{role}_{_hash(run, 8)}_"
+    prefix = f"_tv_{role}_{run_mark(run)}_"
     room = MAX_IDENTIFIER_CHARS - len(prefix)
     if len(name) > room:
         name = f"{name[: room - 9]}~{_hash(name, 8)}"

@@ -21,6 +21,7 @@ from tablevault.cli.commands_snapshot import (
     snapshot_command,
     verify_command,
 )
+from tablevault.cli.commands_watch import watch_command
 from tablevault.cli.invocation import invocation
 from tablevault.cli.parser import Command, Group, option
 from tablevault.cli.running import finish
@@ -71,6 +72,7 @@ for _command in (
     verify_command,
     list_command,
     show_command,
+    watch_command,
 ):
     app.add_command(_command)
 if importlib.util.find_spec("tablevault.demo.story") is not None:

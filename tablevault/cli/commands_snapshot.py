@@ -8,7 +8,13 @@ from tablevault.cli import parser, types
 from tablevault.cli.invocation import invocation
 from tablevault.cli.parser import Command, option
 from tablevault.cli.running import finish, observed
-from tablevault.cli.target import connect_options, open_vault, setting, table_patterns
+from tablevault.cli.target import (
+    connect_options,
+    open_vault,
+    setting,
+    state_dir,
+    table_patterns,
+)
 
 LOCKS = ("auto", "backup", "ftwrl", "tables", "none")
 
@@ -48,6 +54,7 @@ LOCKS = ("auto", "backup", "ftwrl", "tables", "none")
 )
 @option("--where", metavar="SQL", help="Only rows for which this holds: a partial snapshot.")
 @parser.vault_option
+@parser.state_dir_option
 @parser.connection_options
 @click.pass_context
 def snapshot_command(
@@ -88,7 +95,8 @@ def snapshot_command(
     )
     with observed(ctx) as observer:
         target = connect_options(ctx)
-        taken = snapshot(target, open_vault(ctx, create=True), options, observer)
+        store = open_vault(ctx, create=True)
+        taken = snapshot(target, store, options, observer, state_dir=state_dir(ctx))
     about = invocation(ctx)
     text = taken.id if about.quiet else f"{render.snapshot_text(taken)}\n{taken.id}"
     return finish(ctx, {"run": about.run, **records.snapshot_record(taken)}, text)
@@ -111,6 +119,7 @@ def snapshot_command(
     help="Stop after this time with what is checked by then, e.g. 10m.",
 )
 @parser.vault_option
+@parser.state_dir_option
 @click.pass_context
 def verify_command(
     ctx: click.Context,
@@ -138,6 +147,7 @@ def verify_command(
             patterns=tables,
             budget_s=budget,
             observer=observer,
+            state_dir=state_dir(ctx),
         )
     if invocation(ctx).quiet:
         text = "\n".join(render.finding_line(finding) for finding in result.findings)

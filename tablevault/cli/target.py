@@ -121,7 +121,7 @@ def follow_up(ctx: click.Context, command: str, run: str) -> str:
 
     It is complete in another shell and folder, save for MYSQL_PWD and the password itself.
     """
-    words = ["tablevault", command, run]
+    words = ["tablevault", *command.split(), run]
     settings = invocation(ctx)
     for flag, value in (("--config", settings.config), ("--profile", settings.profile)):
         if value:

@@ -62,7 +62,7 @@ def restore(
     """
     run = new_run_id()
     reporter = Reporter(run, observer)
-    with reported(reporter, "restore", snapshot=snapshot_text):
+    with reported(reporter, "restore", snapshot=snapshot_text, state_dir=state_dir):
         reporter.begin_phase("checking", "manifest and files")
         snapshot = resolve(store, snapshot_text)
         jobs = plan_jobs(store, snapshot, options, run)
@@ -98,7 +98,7 @@ def resume(
     reporter = Reporter(run, observer)
     with Journal.open(run_folder(state_dir, run)) as journal:
         state = replay(run, journal.entries)
-        with reported(reporter, "restore", snapshot=state.snapshot):
+        with reported(reporter, "restore", snapshot=state.snapshot, state_dir=state_dir):
             if state.status not in ("begun", "proven"):
                 raise CannotComplete(f"run {run} is {state.status}: there is nothing to resume")
             reporter.begin_phase("checking", "manifest and files")

@@ -36,7 +36,8 @@ def reported(
 ) -> Iterator[Ending]:
     """Emit the run's first event, and its last one however the run ends.
 
-    With `state_dir` the run can be watched from another process.  An interruption leaves as Interrupted; every other exception leaves as it is.
+    An interruption leaves as Interrupted; every other exception leaves as it is.  With
+    `state_dir` the run can be watched from another process.
     """
     with shown(reporter, state_dir):
         reporter.emit(RunBegan(operation=operation, snapshot=snapshot, tables=tuple(tables)))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import tablevault
 from tablevault.engine.plan import chunk_rows, ranges_between
@@ -108,9 +109,12 @@ def snapshot(
     store: Store,
     options: SnapshotOptions,
     observer: Observer = silent,
+    *,
+    state_dir: Path | None = None,
 ) -> Snapshot:
     """Take a consistent snapshot of the tables that `options` name; return its manifest.
 
+    With `state_dir` it can be watched while it is taken; the run's id is the snapshot's.
     Raises UsageError, Unsupported before anything is read; CannotComplete for DDL, a lock that
     did not come, a full disk.  In every such case there is no snapshot.
     """
@@ -121,7 +125,10 @@ def snapshot(
         )
     snapshot_id = new_snapshot_id(options.name)
     reporter = Reporter(snapshot_id, observer)
-    with reported(reporter, "snapshot", snapshot=snapshot_id), ExitStack() as stack:
+    with (
+        reported(reporter, "snapshot", snapshot=snapshot_id, state_dir=state_dir),
+        ExitStack() as stack,
+    ):
         reporter.begin_phase("planning", "tables and keys")
         for leftover in clean_leftovers(store):
             reporter.hint(f"removed the remains of snapshot {leftover}, which was never completed")

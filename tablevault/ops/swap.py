@@ -96,7 +96,9 @@ def _operate(
     with Journal.open(run_folder(state_dir, run)) as journal:
         state = replay(run, journal.entries)
         names = [str(table.target) for table in state.tables]
-        with reported(reporter, operation, snapshot=state.snapshot, tables=names):
+        with reported(
+            reporter, operation, snapshot=state.snapshot, tables=names, state_dir=state_dir
+        ):
             reporter.begin_phase("swapping" if operation == "swap" else operation)
             with connect(target) as connection:
                 site = _Site(connection, journal, state, reporter, lock_wait_s)

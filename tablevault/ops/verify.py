@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tablevault.engine.pool import Pool
 from tablevault.errors import SnapshotUnusable
@@ -46,6 +47,7 @@ def verify(
     patterns: Sequence[str] = (),
     budget_s: float | None = None,
     observer: Observer = silent,
+    state_dir: Path | None = None,
 ) -> VerifyResult:
     """Check every chunk of a snapshot: `files` by size and hash, `rows` by decoding them too.
 
@@ -53,7 +55,7 @@ def verify(
     at.  Raises SnapshotUnusable when the manifest itself cannot be trusted.
     """
     reporter = Reporter(new_run_id(), observer)
-    with reported(reporter, "verify", snapshot=snapshot_text) as ending:
+    with reported(reporter, "verify", snapshot=snapshot_text, state_dir=state_dir) as ending:
         reporter.begin_phase("checking", depth)
         snapshot = aside(reporter, "reading the manifest", lambda: resolve(store, snapshot_text))
         entries = select_entries(snapshot, patterns)
