@@ -16,7 +16,7 @@ from tablevault.cli.target import (
     table_patterns,
 )
 
-LOCKS = ("auto", "backup", "ftwrl", "tables", "none")
+LOCKS = ("auto", "ftwrl", "tables", "none")
 
 
 @click.command("snapshot", cls=Command, exits=(4, 5, 7))

@@ -19,7 +19,7 @@ class SnapshotOptions:
     threads: int = DEFAULT_THREADS
     chunk_bytes: int = DEFAULT_CHUNK_BYTES  # uncompressed wire bytes a chunk
     compression_level: int = 3  # zstd
-    lock: str = "auto"  # auto | backup | ftwrl | tables | none
+    lock: str = "auto"  # auto | ftwrl | tables | none
     lock_wait_s: float = 30.0
     ddl_wait_s: float = 20.0  # how long a DDL may wait for our metadata lock before we yield
     where: str | None = None  # makes the snapshot partial
