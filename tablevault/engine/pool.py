@@ -176,10 +176,26 @@ def run_aside(
     interrupt: Callable[[], None],
     tick_s: float = TICK_S,
 ) -> R:
-    """Run one blocking call in a thread while the coordinator ticks; return what it returns."""
+    """Run one blocking call in a thread while the coordinator ticks; return what it returns.
+
+    `interrupt` is called when the coordinator fails or is interrupted meanwhile, and never once
+    the call has ended, however it did: its connection is as usable after an error as before.
+    """
     results: list[R] = []
+    ended = threading.Event()
+
+    def work(_: None, task: Callable[[], R]) -> R:
+        try:
+            return task()
+        finally:
+            ended.set()
+
+    def interrupt_running(_: None) -> None:
+        if not ended.is_set():
+            interrupt()
+
     pool: Pool[None, Callable[[], R], R] = Pool(
-        [None], lambda _, task: task(), interrupt=lambda _: interrupt(), tick_s=tick_s
+        [None], work, interrupt=interrupt_running, tick_s=tick_s
     )
     pool.add(call)
     pool.run(results.append, on_tick)

@@ -175,3 +175,27 @@ def test_run_aside_returns_and_raises() -> None:
 
     with pytest.raises(CannotComplete, match="no"):
         run_aside(fail, on_tick=ignore, interrupt=ignore)
+
+
+def test_run_aside_interrupts_only_what_still_runs() -> None:
+    interrupted: list[int] = []
+
+    def fail() -> int:
+        raise CannotComplete("no")
+
+    with pytest.raises(CannotComplete):
+        run_aside(fail, on_tick=ignore, interrupt=lambda: interrupted.append(1))
+    assert interrupted == []  # its connection is needed for what follows the error
+
+    stop = threading.Event()
+
+    def end() -> None:
+        interrupted.append(2)
+        stop.set()
+
+    def tick() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_aside(lambda: stop.wait(10), on_tick=tick, interrupt=end)
+    assert interrupted == [2]
