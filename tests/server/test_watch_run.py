@@ -53,7 +53,7 @@ def few(mariadb: Server, database: str) -> str:
 
 def started_restore(shell: Shell, vault: Path) -> tuple[subprocess.Popen[bytes], Path]:
     """A restore that has proven its first row group, and the folder of its run."""
-    process = shell.start("restore", "latest", "--threads", "1", "-q")
+    process = shell.start("restore", "latest", "--threads", "1", "-q", "--emergency")
     runs = vault / ".runs"
     found: list[Path] = []
 
