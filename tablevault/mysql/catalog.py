@@ -141,7 +141,7 @@ def _definition(conn: Connection, table: TableName, facts: _Facts, table_identit
                 hint="grant SELECT on the table",
             )
     columns = tuple(_column(row) for row in facts.columns[table.name])
-    specs_of(table, columns)  # raises for what cannot be brought back
+    specs_of(table, columns, conn.server.family)  # raises for what cannot be brought back
     create_sql = _show_create(conn, table)
     counts = any(column.auto_increment for column in columns)
     return TableDef(

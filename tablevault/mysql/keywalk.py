@@ -28,6 +28,14 @@ def first_key(conn: Connection, definition: TableDef) -> KeyValue | None:
     return _at(conn, definition, _key(definition), None, 0)
 
 
+def lowest_boundary(conn: Connection, definition: TableDef) -> KeyValue | None:
+    """The lowest key at which a second chunk could begin; None below two rows.
+
+    Not that of the first row: `k >= 0` on an unsigned column is no range but always true.
+    """
+    return _at(conn, definition, _key(definition), None, 1)
+
+
 def walk(
     conn: Connection, definition: TableDef, rows_per_chunk: Callable[[], int]
 ) -> Iterator[KeyValue]:
@@ -87,7 +95,7 @@ def check_range(
 ) -> RangeVerdict:
     """Ask EXPLAIN how the rows of `range` would be read (of `table`, when it is another one)."""
     key = _key(definition)
-    specs = specs_of(definition.table, definition.columns)
+    specs = specs_of(definition.table, definition.columns, conn.server.family)
     statement = sql.select_rows(
         table or definition.table, specs, definition.columns, key, range, where
     )

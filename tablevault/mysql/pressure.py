@@ -1,8 +1,7 @@
 """How near the server is to standing still, from counters that every account may read.
 
-A writer stalls when the redo log is full of changes whose pages are not flushed yet (InnoDB
-flushes furiously from about 90 % on and then stops writers), or when too much of the buffer pool
-is dirty.  Replicas are watched where the account may see them.
+A writer stalls when the redo log is full of changes whose pages are not flushed yet: InnoDB
+flushes ahead from about 7/8 of it on, and at its end stops every writer.
 """
 
 from __future__ import annotations
@@ -46,11 +45,13 @@ class Pressure:
 
     @property
     def level(self) -> float | None:
-        """The fullest of what bounds a load; None when nothing is known."""
-        known = [part for part in (self.redo, self.dirty) if part is not None]
+        """How near writers are to being stopped; None when nothing is known.
+
+        Dirty pages alone stop nobody: they are flushed in the background.
+        """
         if self.threads_running > _BUSY_THREADS:
-            known.append(1.0)
-        return max(known, default=None)
+            return 1.0
+        return self.redo
 
 
 def look(conn: Connection) -> Pressure:

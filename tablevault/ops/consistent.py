@@ -112,7 +112,7 @@ def open_consistent_read(
         if identities.get(definition.table) != definition.identity:
             raise _altered(definition.table)
     for definition in before:
-        _refuse_ambiguous_enums(planner, definition)
+        _refuse_odd_members(planner, definition)
     usable, key_hints = _with_usable_keys(planner, before, options)
     return ConsistentRead(
         control=control,
@@ -143,7 +143,7 @@ def _with_usable_keys(
     hints = []
     for definition in definitions:
         if definition.key is not None:
-            first = keywalk.first_key(planner, definition)
+            first = keywalk.lowest_boundary(planner, definition)
             if first is not None:
                 verdict = keywalk.check_range(
                     planner, definition, KeyRange(first, None), options.where
@@ -159,8 +159,15 @@ def _with_usable_keys(
     return tuple(usable), hints
 
 
-def _refuse_ambiguous_enums(planner: Connection, definition: TableDef) -> None:
-    """The error value of an ENUM whose members include '' would come back as that member."""
+def _refuse_odd_members(planner: Connection, definition: TableDef) -> None:
+    """ENUM and SET values that would come back as other members; not to be seen in definitions."""
+    unshown = sql.unshown_members(definition.table, definition.columns)
+    if unshown is not None and planner.one(unshown) is not None:
+        raise Unsupported(
+            f"table {definition.table}: an ENUM or SET has a member with a four-byte character, "
+            "which the server does not show in its definitions, and so cannot be made again",
+            hint="rename that member, or make the column a VARCHAR",
+        )
     columns = sql.enum_columns(definition.columns, with_empty=True)
     if columns and planner.one(sql.enum_errors(definition.table, columns)) is not None:
         listed = ", ".join(f"`{name}`" for name in columns)

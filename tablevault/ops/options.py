@@ -37,6 +37,9 @@ class RestoreOptions:
     log_bin: bool = True  # False: --no-binlog
     swap: bool = False  # cut over at once when all is proven
     lock_wait_s: float = 60.0  # how long the cut-over may try, a second at a time
+    keep_new: bool = False  # carry over rows of the live table whose keys the snapshot lacks
+    kill_blockers: bool = False  # end the sessions that hold the tables at the cut-over
+    allow_orphans: bool = False  # swap although rows would be left without their parents
     emergency: bool = False  # lift every limit but safety: no slowing down under pressure
     stall_action: str = "warn"  # warn | cancel | abort, when a stall lasts
     stalled_after_s: float = 20.0  # how long nothing may move before it is called a stall
@@ -52,6 +55,8 @@ class TableResult:
     seconds: float = 0.0
     staging: TableName | None = None  # where the proven replacement stands, until the swap
     kept: TableName | None = None  # where the table that was live stands, after the swap
+    new_rows: int | None = None  # of the table that went, with keys that the one that came lacks
+    carried: int = 0  # of these, how many were carried over
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,10 @@ class RestoreResult:
 
 @dataclass(frozen=True)
 class SwapResult:
-    """What `swap`, `rollback` or `cleanup` did: `status` is "swapped", "rolled back", "cleaned"."""
+    """What `swap`, `rollback` or `cleanup` did: `status` is "swapped", "rolled back", "cleaned".
+
+    `findings` are of what was looked at after the cut-over: rows without parents, say.
+    """
 
     run: str
     status: str
@@ -76,6 +84,7 @@ class SwapResult:
     seconds: float
     dropped: tuple[TableName, ...] = ()
     hints: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,10 @@ class TablePlan:
         return tuple(names.index(part.name) for part in key.columns) if key else ()
 
 
-def plan_table(number: int, definition: TableDef, where: str | None) -> TablePlan:
+def plan_table(number: int, definition: TableDef, family: str, where: str | None) -> TablePlan:
     """Raises Unsupported, by table and column, when a column cannot come back exactly."""
-    return TablePlan(number, definition, specs_of(definition.table, definition.columns), where)
+    specs = specs_of(definition.table, definition.columns, family)
+    return TablePlan(number, definition, specs, where)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def _plan_job(
         entry=entry,
         target=target,
         staging=staging,
-        specs=specs_of(definition.table, definition.columns),
+        specs=specs_of(definition.table, definition.columns, snapshot.server.family),
         chunks=chunks,
         staging_sql=ddl.staging_sql(
             definition.create_sql, staging, keep, family=snapshot.server.family

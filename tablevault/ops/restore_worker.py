@@ -141,6 +141,9 @@ class Loader:
             self.connection.execute(sql_tables.drop_table(job.staging))
         with sessions.defining(self.connection):
             self.connection.execute(job.staging_sql)
+            issued = job.entry.definition.auto_increment
+            if issued is not None and issued > 1:
+                self.connection.execute(sql_tables.set_auto_increment(job.staging, issued))
         self._journal.append("created", table=job.index)
 
     def _load(self, task: LoadGroup) -> None:

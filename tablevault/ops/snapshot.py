@@ -139,7 +139,6 @@ def snapshot(
             lambda: _look(target, connections, options),
             connections.abort,
         )
-        plans = [plan_table(n, d, options.where) for n, d in enumerate(definitions)]
         writing = stack.enter_context(begin_snapshot(store, snapshot_id))
         reporter.begin_phase("locking", options.lock)
         read = aside(
@@ -150,7 +149,11 @@ def snapshot(
         )
         for hint in read.hints:
             reporter.hint(hint)
-        plans = [plan_table(n, d, options.where) for n, d in enumerate(read.definitions)]
+        family = control.server.family
+        plans = [
+            plan_table(number, definition, family, options.where)
+            for number, definition in enumerate(read.definitions)
+        ]
         reporter.begin_phase("reading", f"{len(plans)} tables, lock {read.lock.kind}")
         tables = _read_all(target, store, snapshot_id, options, reporter, read, plans)
         reporter.begin_phase("sealing", "definitions, chunk lists, manifest")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 from tablevault.errors import Unsupported
@@ -87,6 +87,9 @@ _GEOMETRIES = frozenset(
     {"geometry", "point", "linestring", "polygon", "multipoint", "multilinestring"}
     | {"multipolygon", "geometrycollection", "geomcollection"}
 )
+# MySQL's CONVERT gives a DOUBLE 24 characters before it turns to an exponent, CAST of a FLOAT 22;
+# MariaDB has no such limit (both tried with random values of all magnitudes).
+_MYSQL_TEXT_WIDTHS = {Kind.DOUBLE: 24, Kind.FLOAT: 22}
 _UTF8 = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
 _ZEROFILL_WIDTH = re.compile(r"\((\d+)(?:,(\d+))?\).*zerofill", re.IGNORECASE)
 
@@ -156,15 +159,18 @@ def spec_of(column: Column) -> ColumnSpec:
     )
 
 
-def specs_of(table: TableName, columns: Sequence[Column]) -> tuple[ColumnSpec, ...]:
+def specs_of(table: TableName, columns: Sequence[Column], family: str) -> tuple[ColumnSpec, ...]:
     """The specs of a table's stored columns, in order; generated columns are left out.
 
-    Raises Unsupported, naming table and column.
+    `family` is that of the server whose text the codec reads and writes: the families differ in
+    where they turn to exponents.  Raises Unsupported, naming table and column.
     """
     try:
-        return tuple(spec_of(column) for column in columns if not column.generated)
+        specs = [spec_of(column) for column in columns if not column.generated]
     except Unsupported as error:
         raise Unsupported(f"table {table}: {error.message}", hint=error.hint) from None
+    widths = _MYSQL_TEXT_WIDTHS if family == "mysql" else {}
+    return tuple(replace(spec, text_width=widths.get(spec.kind, 0)) for spec in specs)
 
 
 def _integer(column: Column, width: int) -> ColumnSpec:

@@ -93,7 +93,7 @@ def _check_rows(store: Store, snapshot: Snapshot, entry: TableEntry, chunk: Chun
     from tablevault.vault.chunk import ChunkReader
 
     definition = entry.definition
-    specs = specs_of(definition.table, definition.columns)
+    specs = specs_of(definition.table, definition.columns, snapshot.server.family)
     encoder = RowEncoder(specs)
     findings = []
     try:

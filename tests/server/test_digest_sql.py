@@ -80,7 +80,7 @@ def every(conn: Connection, database: str) -> TableDef:
 
 
 def test_every_type(conn: Connection, every: TableDef) -> None:
-    specs = specs_of(every.table, every.columns)
+    specs = specs_of(every.table, every.columns, conn.server.family)
     rows = conn.query(sql.select_rows(every.table, specs, every.columns, every.key))
     assert len(rows) == 5 and None in rows[1] and rows[0].count(None) == 1
     for family in ("mariadb", "mysql"):  # either family's form is right on both
@@ -92,7 +92,7 @@ def test_every_type(conn: Connection, every: TableDef) -> None:
 
 
 def test_ranges_and_filters_add_up(conn: Connection, every: TableDef) -> None:
-    specs = specs_of(every.table, every.columns)
+    specs = specs_of(every.table, every.columns, conn.server.family)
     rows = conn.query(sql.select_rows(every.table, specs, every.columns, every.key))
 
     def of(range: KeyRange, where: str | None = None) -> Digest:
@@ -114,7 +114,7 @@ def test_ranges_and_filters_add_up(conn: Connection, every: TableDef) -> None:
 def test_what_is_written_is_what_was_read(
     server: Server, conn: Connection, every: TableDef, way: str
 ) -> None:
-    specs = specs_of(every.table, every.columns)
+    specs = specs_of(every.table, every.columns, conn.server.family)
     rows = conn.query(sql.select_rows(every.table, specs, every.columns, every.key))
     copy = TableName(every.table.schema, "copy")
     conn.execute("CREATE TABLE copy LIKE every")
@@ -147,7 +147,7 @@ def test_a_row_above_max_allowed_packet_is_noticed(
     conn.execute(f"CREATE TABLE `{database}`.big (id INT PRIMARY KEY, v VARBINARY(5000) NOT NULL)")
     conn.execute(f"INSERT INTO `{database}`.big VALUES (1, 'a'), (2, REPEAT('b', 4000))")
     definition = catalog.table_definition(conn, TableName(database, "big"))
-    specs = specs_of(definition.table, definition.columns)
+    specs = specs_of(definition.table, definition.columns, conn.server.family)
     before = server.value("SELECT @@GLOBAL.max_allowed_packet")
     server.sql("SET GLOBAL max_allowed_packet = 2048")
     try:

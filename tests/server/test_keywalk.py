@@ -86,7 +86,7 @@ def test_chunks_tile_the_table(conn: Connection, database: str, name: str) -> No
     columns, keys, rows = KEYS[name]
     definition = filled(conn, database, columns, keys, rows)
     assert definition.key is not None
-    specs = specs_of(definition.table, definition.columns)
+    specs = specs_of(definition.table, definition.columns, conn.server.family)
 
     def read(range: KeyRange) -> list[tuple[bytes | None, ...]]:
         return conn.query(
@@ -127,7 +127,7 @@ def test_a_range_reads_its_own_rows_alone(conn: Connection, database: str) -> No
     definition = filled(
         conn, database, "a INT NOT NULL, b INT NOT NULL", "PRIMARY KEY (a, b)", rows
     )
-    specs = specs_of(definition.table, definition.columns)
+    specs = specs_of(definition.table, definition.columns, conn.server.family)
     part = KeyRange((b"10", b"20"), (b"12", b"5"))
     conn.execute("FLUSH STATUS")
     text = digest_query(

@@ -165,15 +165,25 @@ def test_a_flood_of_findings_is_cut() -> None:
 @pytest.mark.parametrize("kind", wording._LINES)
 def test_no_event_can_move_the_cursor(kind: type[Event]) -> None:
     evil = "a\x1b[2J\r\nb"
-    texts = ("operation", "snapshot", "table", "what", "cause", "message", "detail", "kind")
+    texts = (
+        "operation",
+        "snapshot",
+        "table",
+        "what",
+        "cause",
+        "remedy",
+        "message",
+        "detail",
+        "kind",
+    )
     fields = {name: evil for name in kind.__dataclass_fields__ if name in texts}
     numbers = {
         name: 1
         for name in kind.__dataclass_fields__
-        if name in ("rows", "size_bytes", "seconds", "chunk", "attempt", "delay_s")
+        if name in ("rows", "size_bytes", "seconds", "chunk", "attempt", "delay_s", "severity")
     }
-    if "blockers" in kind.__dataclass_fields__:
-        fields["blockers"] = (evil,)  # type: ignore[assignment]
+    for name in {"blockers", "evidence"} & kind.__dataclass_fields__.keys():
+        fields[name] = (evil,)  # type: ignore[assignment]
     extra = {"status": "ok"} if kind is RunEnded else {}
     event = kind(time=T0, **fields, **numbers, **extra)  # type: ignore[arg-type]
     for line in wording.event_lines(event, verbose=2):

@@ -18,7 +18,7 @@ COLUMNS = (
     Column("twice", "int", "int", True, generated=True),
     Column("j", "json", "json", True),
 )
-SPECS = specs_of(TABLE, COLUMNS)
+SPECS = specs_of(TABLE, COLUMNS, "mariadb")
 KEY = Key("PRIMARY", (KeyColumn("id"),))
 
 

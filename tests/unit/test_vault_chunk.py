@@ -40,7 +40,7 @@ def path_of(store: LocalStore, chunk: Chunk) -> Path:
 
 
 def read_back(store: LocalStore, table: TableDef, chunk: Chunk) -> list[Digest]:
-    specs = specs_of(table.table, table.columns)
+    specs = specs_of(table.table, table.columns, "mariadb")
     encoder = RowEncoder(specs)
     with ChunkReader(store, ID, table, chunk, specs) as reader:
         return [
@@ -215,7 +215,7 @@ def test_columns_of_any_name(store: LocalStore, name: str) -> None:
 
 def test_nothing_is_left_of_a_chunk_that_was_not_closed(store: LocalStore) -> None:
     table = definition()
-    specs = specs_of(table.table, table.columns)
+    specs = specs_of(table.table, table.columns, "mariadb")
     with ChunkWriter(store, ID, table, specs, index=0) as writer:
         writer.add(batches_of(table, rows_of(range(1, 101)))[0])
     assert list((store.root / ID / "shop" / "orders").iterdir()) == []
@@ -227,7 +227,7 @@ def test_a_full_vault_ends_the_chunk_and_leaves_nothing(
 ) -> None:
     """The error of the file comes through the Parquet writer as itself."""
     table = definition()
-    specs = specs_of(table.table, table.columns)
+    specs = specs_of(table.table, table.columns, "mariadb")
     batch = batches_of(table, rows_of(range(1, 101)))[0]
     writer = ChunkWriter(store, ID, table, specs, index=0)
 
@@ -244,7 +244,7 @@ def test_a_full_vault_ends_the_chunk_and_leaves_nothing(
 
 def test_ranges_must_be_those_of_the_row_groups(store: LocalStore) -> None:
     table = definition()
-    specs = specs_of(table.table, table.columns)
+    specs = specs_of(table.table, table.columns, "mariadb")
     with ChunkWriter(store, ID, table, specs, index=0) as writer:
         writer.add(batches_of(table, rows_of(range(1, 101)))[0])
         assert writer.first_keys == [(b"1",)]

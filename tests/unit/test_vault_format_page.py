@@ -92,7 +92,7 @@ def test_every_kind_and_its_digest_class_is_on_the_page() -> None:
     lines = {found.group(1): found.group(0) for found in re.finditer(r"^(\d)\. .*$", digest, re.M)}
     for name, digest_class in samples.items():
         column = Column("c", name, name, True, "utf8mb4")
-        (spec,) = specs_of(EXAMPLE.table, [column])
+        (spec,) = specs_of(EXAMPLE.table, [column], "mariadb")
         assert spec.digest is digest_class
         if digest_class is not DigestClass.FIXED:
             assert f"`{spec.kind.value}`" in lines[str(int(digest_class))], name

@@ -57,7 +57,9 @@ def test_every_type_has_its_arrow_type(
 
 def test_fields_say_what_mysql_calls_them_and_may_all_be_null() -> None:
     table = definition()
-    schema = arrow_schema(specs_of(table.table, table.columns), stored_columns(table.columns))
+    schema = arrow_schema(
+        specs_of(table.table, table.columns, "mariadb"), stored_columns(table.columns)
+    )
     assert schema.names == ["id", "name", "price", "placed", "note", "__tablevault_exact"]
     assert all(field.nullable for field in schema)
     assert schema.field("id").metadata == {
@@ -83,7 +85,7 @@ def test_the_extra_column_gives_way_to_a_column_of_the_table() -> None:
 
 def test_buffers_go_to_arrow_and_back_without_a_copy() -> None:
     table = definition()
-    specs = specs_of(table.table, table.columns)
+    specs = specs_of(table.table, table.columns, "mariadb")
     schema = arrow_schema(specs, stored_columns(table.columns))
     (batch,) = batches_of(table, rows_of(range(1, 101)))
     arrow = to_record_batch(batch, schema)
@@ -101,7 +103,7 @@ def test_buffers_go_to_arrow_and_back_without_a_copy() -> None:
 def test_slices_chunks_and_dictionaries_come_back_as_the_same_rows() -> None:
     """Whatever shape Arrow gives a row group, the codec sees the same cells."""
     table = definition()
-    specs = specs_of(table.table, table.columns)
+    specs = specs_of(table.table, table.columns, "mariadb")
     schema = arrow_schema(specs, stored_columns(table.columns))
     (whole,) = batches_of(table, rows_of(range(1, 101)))
     (middle,) = batches_of(table, rows_of(range(31, 61)))
@@ -119,7 +121,7 @@ def test_slices_chunks_and_dictionaries_come_back_as_the_same_rows() -> None:
 
 def test_a_group_without_rows_has_its_buffers() -> None:
     table = definition()
-    specs = specs_of(table.table, table.columns)
+    specs = specs_of(table.table, table.columns, "mariadb")
     schema = arrow_schema(specs, stored_columns(table.columns))
     columns, exact = from_table(schema.empty_table(), schema)
     assert RowEncoder(specs).encode(columns, exact, 0, text=False)[1].rows == 0

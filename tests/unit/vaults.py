@@ -82,7 +82,7 @@ def batches_of(
     table: TableDef, rows: Sequence[Row], *, rows_each: int = 1_000_000, keys: Sequence[int] = (0,)
 ) -> list[RowBatch]:
     """The rows as the server would send them, decoded into row groups."""
-    specs = specs_of(table.table, table.columns)
+    specs = specs_of(table.table, table.columns, "mariadb")
     wire = b"".join(packet(row, number) for number, row in enumerate(rows))
     decoder = RowDecoder(specs, keys if table.key else (), max_rows=rows_each)
     batches, start = [], 0
@@ -116,7 +116,7 @@ def write_chunk(
 ) -> Chunk:
     """One chunk, with its row groups ranged by their first keys when there is a key."""
     whole = key_range or KeyRange()
-    specs = specs_of(table.table, table.columns)
+    specs = specs_of(table.table, table.columns, "mariadb")
     with ChunkWriter(store, snapshot, table, specs, index=index, key_range=whole) as writer:
         for batch in batches_of(table, rows, rows_each=rows_each):
             writer.add(batch)
