@@ -120,7 +120,8 @@ def normalise(create_sql: str, *, constraint_names: bool = True) -> str:
         elif element.role is Role.INDEX:
             sortable.append(element.text)
         elif element.role is Role.CHECK:
-            fixed.append(shown(element))
+            # MySQL lists them by name: without names the order means nothing
+            (fixed if constraint_names else sortable).append(shown(element))
         else:
             fixed.append(element.text)
     return "\n".join([*fixed, *sorted(sortable), table.tail.strip()])

@@ -27,6 +27,7 @@ __all__ = [
     "select_expression",
     "select_rows",
     "stored",
+    "unshown_members",
 ]
 
 _MEMBER = re.compile(r"'((?:[^']|'')*)'")
@@ -71,6 +72,23 @@ def enum_errors(table: TableName, columns: Sequence[str]) -> str:
     """A row when one of these ENUM columns holds the error value."""
     found = " OR ".join(f"{quote_name(name)} = 0" for name in columns)
     return f"SELECT 1 FROM {quote_table(table)} WHERE {found} LIMIT 1"
+
+
+def unshown_members(table: TableName, columns: Iterable[Column]) -> str | None:
+    """A row when an ENUM or SET holds a member that the server does not show; None: no doubt.
+
+    Both servers write definitions in three-byte UTF-8, a `?` for each character beyond it.
+    """
+    doubtful = [
+        f"HEX(CONVERT({quote_name(column.name)} USING utf8mb4)) REGEXP '^(..)*F[0-4]'"
+        for column in stored(columns)
+        if column.data_type in ("enum", "set")
+        and column.charset in ("utf8mb4", "utf16", "utf16le", "utf32")
+        and "?" in column.column_type
+    ]
+    if not doubtful:
+        return None
+    return f"SELECT 1 FROM {quote_table(table)} WHERE {' OR '.join(doubtful)} LIMIT 1"
 
 
 def select_expression(spec: ColumnSpec) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tablevault.errors import Unsupported
-from tablevault.ops.options import RestoreOptions, SnapshotOptions
-from tablevault.ops.restore import restore
-from tablevault.ops.snapshot import snapshot
-from tablevault.ops.verify import verify
-from tablevault.vault.store import open_store
 from tests.servers import Server
-from tests.support.facts import Facts, facts, leftovers
+from tests.support.facts import Facts, leftovers
+from tests.support.roundtrip import round_trip, take
 from tests.support.values import SAMPLES, Sample, special, special_rows
 
 _MODE = "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00';\n"
@@ -23,41 +20,26 @@ def fill(server: Server, schema: str, sample: Sample) -> None:
     server.sql(_MODE + ";\n".join(sample.statements(schema)) + ";")
 
 
-def snapshot_ruin_restore(
-    server: Server, vault: Path, schema: str, names: list[str], **options: object
-) -> dict[str, tuple[Facts, Facts]]:
-    """Facts of each table before the snapshot and after its restore."""
-    before = {name: facts(server, schema, name) for name in names}
-    store = open_store(str(vault), create=True)
-    taken = snapshot(
-        server.options(),
-        store,
-        SnapshotOptions(patterns=tuple(f"{schema}.{name}" for name in names), **options),  # type: ignore[arg-type]
+def nameless(create: str) -> list[str]:
+    """The definition without the names of its CHECKs, unique in a schema on MySQL."""
+    return sorted(
+        re.sub(r"CONSTRAINT `(?:[^`]|``)*` CHECK", "CHECK", line).rstrip(",")
+        for line in create.splitlines()
     )
-    verified = verify(store, taken.id, depth="rows")
-    assert verified.findings == ()
-    assert verified.rows_checked == sum(len(one.values) for one in before.values())
-    for name in names:
-        server.sql(f"TRUNCATE `{schema}`.`{name}`")
-    result = restore(
-        server.options(), store, taken.id, RestoreOptions(swap=True), vault / ".runs"
-    )
-    assert result.status == "swapped"
-    return {name: (before[name], facts(server, schema, name)) for name in names}
 
 
-def assert_same(before: Facts, after: Facts) -> None:
-    assert after.create == before.create
+def assert_same(before: Facts, after: Facts, *, exact: bool = True) -> None:
+    if exact:
+        assert after.create == before.create
+        assert after.checksum == before.checksum
+    assert nameless(after.create) == nameless(before.create)
     assert after.values == before.values
-    assert after.checksum == before.checksum
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
-def test_every_type_comes_back(
-    server: Server, database: str, vault: Path, sample: Sample
-) -> None:
+def test_every_type_comes_back(server: Server, database: str, vault: Path, sample: Sample) -> None:
     fill(server, database, sample)
-    [(before, after)] = snapshot_ruin_restore(server, vault, database, [sample.name]).values()
+    [(before, after)] = round_trip(server, vault, database, [sample.name]).values()
     assert len(before.values) > 2
     assert_same(before, after)
 
@@ -69,9 +51,10 @@ def test_what_stands_around_values_comes_back(server: Server, database: str, vau
         f"CREATE TABLE `{database}`.special ({special(server.family)}) CHARACTER SET utf8mb4 "
         f"COMMENT 'with ''quotes'' and `ticks`'; {rows};"
     )
-    [(before, after)] = snapshot_ruin_restore(server, vault, database, ["special"]).values()
+    [(before, after)] = round_trip(server, vault, database, ["special"]).values()
     assert len(before.values) == 5
-    assert_same(before, after)
+    # MySQL's checksum reads the hidden column of a functional key, too, which is no data
+    assert_same(before, after, exact=server.family == "mariadb")
     # it works as it did: the next id, the defaults, the check
     server.sql(
         f"INSERT INTO `{database}`.special (name, g, positive) VALUES ('new', "
@@ -94,27 +77,37 @@ def test_the_error_value_of_an_enum(server: Server, database: str, vault: Path) 
         f"r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 200) SELECT n FROM r) seq;"
         f"INSERT INTO `{database}`.alike VALUES (1, ''), (2, 'b');"
     )
-    for before, after in snapshot_ruin_restore(server, vault, database, ["told", "alike"]).values():
+    for before, after in round_trip(server, vault, database, ["told", "alike"]).values():
         assert_same(before, after)
     assert server.value(f"SELECT SUM(e = 0) FROM `{database}`.told") == "134"
     server.sql(f"SET sql_mode = ''; INSERT INTO `{database}`.alike VALUES (3, 'junk');")
     with pytest.raises(Unsupported, match=r"alike: ENUM `e` holds the error value"):
-        snapshot(
-            server.options(),
-            open_store(str(vault)),
-            SnapshotOptions(patterns=(f"{database}.alike",)),
-        )
+        take(server, vault, [f"{database}.alike"])
 
 
-def test_small_chunks_and_row_groups_and_one_thread(
-    server: Server, database: str, vault: Path
+@pytest.mark.parametrize("threads", [1, 3])
+def test_small_chunks_and_row_groups(
+    server: Server, database: str, vault: Path, small_units: None, threads: int
 ) -> None:
     sample = next(one for one in SAMPLES if one.name == "texts")
     fill(server, database, sample)
     fill(server, database, SAMPLES[0])
-    pairs = snapshot_ruin_restore(
-        server, vault, database, ["texts", "integers"], chunk_bytes=200, threads=1
+    pairs = round_trip(
+        server, vault, database, ["texts", "integers"], chunk_bytes=200, threads=threads
     )
     for before, after in pairs.values():
         assert_same(before, after)
-    assert len(list(vault.glob("*/*/*/part-*.parquet"))) > 10
+    assert len(list(vault.glob("*/*/*/part-*.parquet"))) >= 10
+
+
+def test_a_member_that_the_server_does_not_show_is_refused(
+    server: Server, database: str, vault: Path
+) -> None:
+    server.sql(
+        f"CREATE TABLE `{database}`.e (id INT PRIMARY KEY, e ENUM('ok?', '😀') CHARACTER SET "
+        f"utf8mb4); INSERT INTO `{database}`.e VALUES (1, 'ok?')"
+    )
+    take(server, vault, [f"{database}.e"])  # a question mark alone is none
+    server.sql(f"INSERT INTO `{database}`.e VALUES (2, '😀')")
+    with pytest.raises(Unsupported, match=r"\.e: an ENUM or SET has a member with a four-byte"):
+        take(server, vault, [f"{database}.e"])

@@ -66,8 +66,9 @@ def facts(server: Server, schema: str, table: str) -> Facts:
 def fingerprint(server: Server, schema: str, table: str, expressions: str = "*") -> str:
     """A hash of all rows, as the client prints them, sorted."""
     text = server.sql(f"SELECT {expressions} FROM {quoted(schema)}.{quoted(table)}")
-    return hashlib.sha256("\n".join(sorted(text.splitlines())).encode("utf-8", "surrogateescape")
-                          ).hexdigest()
+    return hashlib.sha256(
+        "\n".join(sorted(text.splitlines())).encode("utf-8", "surrogateescape")
+    ).hexdigest()
 
 
 def tables(server: Server, schema: str) -> list[str]:

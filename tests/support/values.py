@@ -58,18 +58,32 @@ class Sample:
 
 def _integers() -> Sample:
     columns = []
-    for name, bits in (("tinyint", 8), ("smallint", 16), ("mediumint", 24), ("int", 32), ("bigint", 64)):
+    for name, bits in (
+        ("tinyint", 8),
+        ("smallint", 16),
+        ("mediumint", 24),
+        ("int", 32),
+        ("bigint", 64),
+    ):
         low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
         values = tuple(str(n) for n in (low, low + 1, -10, -1, 0, 1, 9, 10, high - 1, high))
         columns.append((f"{name}_s", name, values))
         top = (1 << bits) - 1
-        columns.append((f"{name}_u", f"{name} unsigned", tuple(map(str, (0, 1, 7, high, high + 1, top)))))
+        columns.append(
+            (f"{name}_u", f"{name} unsigned", tuple(map(str, (0, 1, 7, high, high + 1, top))))
+        )
         columns.append((f"{name}_z", f"{name}(12) unsigned zerofill", ("0", "7", "123", str(top))))
     columns.append(("small_z", "int(3) zerofill", ("0", "5", "99", "12345")))
     columns.append(("flag", "boolean", ("0", "1", "-128")))
     columns.append(("y", "year", ("0", "1901", "1970", "2000", "2155")))
     for bits in (1, 7, 8, 9, 16, 31, 33, 63, 64):
-        values = ("b'0'", "b'1'", f"b'{'1' * bits}'", f"b'1{'0' * (bits - 1)}'", f"b'{'01' * bits}' & {2**bits - 1}")
+        values = (
+            "b'0'",
+            "b'1'",
+            f"b'{'1' * bits}'",
+            f"b'1{'0' * (bits - 1)}'",
+            f"b'{'01' * bits}' & {2**bits - 1}",
+        )
         columns.append((f"bit{bits}", f"bit({bits})", values))
     return Sample("integers", tuple(columns))
 
@@ -84,7 +98,11 @@ def _decimals() -> Sample:
             ("d39_1", "decimal(39,1)", ("9" * 38 + ".9", "-0.1", "0")),
             ("d38", "decimal(38,0)", ("9" * 38, "-" + "9" * 38, "0")),
             ("d38_30", "decimal(38,30)", ("99999999." + "9" * 30, "-0." + "0" * 29 + "1", "0")),
-            ("d18_2", "decimal(18,2)", ("9999999999999999.99", "-9999999999999999.99", "0.01", "-0.01")),
+            (
+                "d18_2",
+                "decimal(18,2)",
+                ("9999999999999999.99", "-9999999999999999.99", "0.01", "-0.01"),
+            ),
             ("d10_2u", "decimal(10,2) unsigned", ("0", "0.05", "99999999.99")),
             ("d12_3z", "decimal(12,3) unsigned zerofill", ("0", "1.5", "999999999.999")),
             ("d50z", "decimal(50,5) unsigned zerofill", ("0", "1.5", "9" * 45 + ".99999")),
@@ -97,14 +115,49 @@ def _decimals() -> Sample:
 
 def _floats() -> Sample:
     doubles = (
-        "1.7976931348623157e308", "-1.7976931348623157e308", "2.2250738585072014e-308",
-        "4.9406564584124654e-324", "-4.9406564584124654e-324", "1e-310", "0", "-0e0", "0.1", "1e15",
-        "1e16", "123456789012345678", "1e-5", "0.0001", "1.5e-15", "2e22", "3.141592653589793",
-        "-2.5e-7", "9007199254740993", "1e100", "5e-1", "1e14", "999999999999999.9", "0.30000000000000004",
+        "1.7976931348623157e308",
+        "-1.7976931348623157e308",
+        "2.2250738585072014e-308",
+        "4.9406564584124654e-324",
+        "-4.9406564584124654e-324",
+        "1e-310",
+        "0",
+        "-0e0",
+        "0.1",
+        "1e15",
+        "1e16",
+        "123456789012345678",
+        "1e-5",
+        "0.0001",
+        "1.5e-15",
+        "2e22",
+        "3.141592653589793",
+        "-2.5e-7",
+        "9007199254740993",
+        "1e100",
+        "5e-1",
+        "1e14",
+        "999999999999999.9",
+        "0.30000000000000004",
     )
     floats = (
-        "3.402823466e38", "-3.402823466e38", "1.175494351e-38", "1.4e-45", "-1.4e-45", "1e-40", "0",
-        "-0e0", "0.1", "1e7", "16777217", "123456.789", "1e-5", "3.1415927", "2e22", "-7.5e-8", "1e15",
+        "3.402823466e38",
+        "-3.402823466e38",
+        "1.175494351e-38",
+        "1.4e-45",
+        "-1.4e-45",
+        "1e-40",
+        "0",
+        "-0e0",
+        "0.1",
+        "1e7",
+        "16777217",
+        "123456.789",
+        "1e-5",
+        "3.1415927",
+        "2e22",
+        "-7.5e-8",
+        "1e15",
     )
     return Sample(
         "floats",
@@ -124,26 +177,60 @@ def _floats() -> Sample:
 
 def _temporals() -> Sample:
     dates = (
-        "'0000-00-00'", "'2020-00-00'", "'2020-12-00'", "'2020-00-15'", "'0001-01-01'", "'1582-10-10'",
-        "'1969-12-31'", "'1970-01-01'", "'2024-02-29'", "'9999-12-31'", "'2023-02-31'", "'0000-01-01'",
+        "'0000-00-00'",
+        "'2020-00-00'",
+        "'2020-12-00'",
+        "'2020-00-15'",
+        "'0001-01-01'",
+        "'1582-10-10'",
+        "'1969-12-31'",
+        "'1970-01-01'",
+        "'2024-02-29'",
+        "'9999-12-31'",
+        "'2023-02-31'",
+        "'0000-01-01'",
     )
     times = (
-        "'-838:59:59'", "'838:59:59'", "'00:00:00'", "'-00:00:01'", "'24:00:00'", "'100:00:01'", "'23:59:59'",
+        "'-838:59:59'",
+        "'838:59:59'",
+        "'00:00:00'",
+        "'-00:00:01'",
+        "'24:00:00'",
+        "'100:00:01'",
+        "'23:59:59'",
     )
     fractions = (
-        "'-838:59:59'", "'838:59:58.999999'", "'-00:00:00.000001'", "'00:00:00.000001'", "'25:01:02.5'",
-        "'-01:00:00.5'", "'00:00:00'",
+        "'-838:59:59'",
+        "'838:59:58.999999'",
+        "'-00:00:00.000001'",
+        "'00:00:00.000001'",
+        "'25:01:02.5'",
+        "'-01:00:00.5'",
+        "'00:00:00'",
     )
     moments = (
-        "'0000-00-00 00:00:00'", "'2020-00-00 00:00:00'", "'2020-12-00 10:11:12'", "'0001-01-01 00:00:00'",
-        "'1969-12-31 23:59:59'", "'9999-12-31 23:59:59'", "'2023-02-31 01:02:03'", "'2024-03-31 02:30:00'",
+        "'0000-00-00 00:00:00'",
+        "'2020-00-00 00:00:00'",
+        "'2020-12-00 10:11:12'",
+        "'0001-01-01 00:00:00'",
+        "'1969-12-31 23:59:59'",
+        "'9999-12-31 23:59:59'",
+        "'2023-02-31 01:02:03'",
+        "'2024-03-31 02:30:00'",
     )
     micro = (
-        "'0000-00-00 00:00:00'", "'1969-12-31 23:59:59.999999'", "'2020-00-15 00:00:00.000001'",
-        "'9999-12-31 23:59:59.999999'", "'0001-01-01 00:00:00.1'", "'2024-02-29 12:00:00.123456'",
+        "'0000-00-00 00:00:00'",
+        "'1969-12-31 23:59:59.999999'",
+        "'2020-00-15 00:00:00.000001'",
+        "'9999-12-31 23:59:59.999999'",
+        "'0001-01-01 00:00:00.1'",
+        "'2024-02-29 12:00:00.123456'",
     )
     stamps = (
-        "'0000-00-00 00:00:00'", "'1970-01-01 00:00:01'", "'2038-01-19 03:14:07'", "'2024-03-31 02:30:00'",
+        "'0000-00-00 00:00:00'",
+        "'1970-01-01 00:00:01'",
+        "'2038-01-19 03:14:07'",
+        "'2024-03-31 02:30:00'",
         "'2024-10-27 02:30:00'",
     )
     return Sample(
@@ -156,29 +243,66 @@ def _temporals() -> Sample:
             ("t3", "time(3)", ("'0:0:0.001'", "'-0:0:0.001'", "'838:59:58.999'")),
             ("dt", "datetime", moments),
             ("dt6", "datetime(6)", micro),
-            ("dt3", "datetime(3)", ("'0000-00-00 00:00:00'", "'2020-01-00 00:00:00.001'", "'1000-01-01 00:00:00.999'")),
+            (
+                "dt3",
+                "datetime(3)",
+                ("'0000-00-00 00:00:00'", "'2020-01-00 00:00:00.001'", "'1000-01-01 00:00:00.999'"),
+            ),
             ("ts", "timestamp null", stamps),
-            ("ts6", "timestamp(6) null", ("'1970-01-01 00:00:01.000001'", "'2038-01-19 03:14:07.999999'")),
+            (
+                "ts6",
+                "timestamp(6) null",
+                ("'1970-01-01 00:00:01.000001'", "'2038-01-19 03:14:07.999999'"),
+            ),
             ("tsu", "timestamp null on update current_timestamp", ("'2001-02-03 04:05:06'",)),
         ),
     )
 
 
 def _texts() -> Sample:
-    unicode = ("", "plain", "tab\tnew\nline\\back\\\\slash\0nul\r", "\\N", "N", "NULL", "ä€😀", "😀" * 20,
-               "a ", " ", "'quotes\" `and`", "\u200b\ufeff", "ᚠᛇᚻ", "e\u0301", "x" * 250, "x" * 251, "\x1a\x08")
+    unicode = (
+        "",
+        "plain",
+        "tab\tnew\nline\\back\\\\slash\0nul\r",
+        "\\N",
+        "N",
+        "NULL",
+        "ä€😀",
+        "😀" * 20,
+        "a ",
+        " ",
+        "'quotes\" `and`",
+        "\u200b\ufeff",
+        "ᚠᛇᚻ",
+        "e\u0301",
+        "x" * 250,
+        "x" * 251,
+        "\x1a\x08",
+    )
     three = tuple(text for text in unicode if "😀" not in text)
     high = bytes(range(128, 256))
     return Sample(
         "texts",
         (
             ("v4", "varchar(255) character set utf8mb4", tuple(map(u, unicode))),
-            ("v4b", "varchar(255) character set utf8mb4 collate utf8mb4_bin", tuple(map(u, unicode))),
+            (
+                "v4b",
+                "varchar(255) character set utf8mb4 collate utf8mb4_bin",
+                tuple(map(u, unicode)),
+            ),
             ("c4", "char(255) character set utf8mb4", tuple(map(u, unicode))),
             ("v3", "varchar(255) character set utf8mb3", tuple(map(u, three))),
-            ("l1", "varchar(300) character set latin1", (latin1(_BYTES), latin1(high), "''", latin1(b"\\N"), latin1(b"\xe4\x80"))),
+            (
+                "l1",
+                "varchar(300) character set latin1",
+                (latin1(_BYTES), latin1(high), "''", latin1(b"\\N"), latin1(b"\xe4\x80")),
+            ),
             ("c1", "char(200) character set latin1", (latin1(_BYTES[:200]), latin1(high), "'a  '")),
-            ("t1", "text character set latin1", (latin1(_BYTES * 40), latin1(b""), latin1(b"\t\n\\\0"))),
+            (
+                "t1",
+                "text character set latin1",
+                (latin1(_BYTES * 40), latin1(b""), latin1(b"\t\n\\\0")),
+            ),
             ("t4", "text character set utf8mb4", tuple(map(u, unicode))),
             ("tt", "tinytext", (u("ü" * 127), "''")),
             ("mt", "mediumtext", (f"REPEAT({u('grün')}, 20000)", "''")),
@@ -193,18 +317,33 @@ def _texts() -> Sample:
             ("koi8r", "varchar(200) character set koi8r", (f"_koi8r {x(high)}", "''")),
             ("cp1250", "varchar(200) character set cp1250", (f"_cp1250 {x(high)}", "''")),
             ("latin2", "varchar(200) character set latin2", (f"_latin2 {x(high)}", "''")),
-            ("e", "enum('', 'a', 'b,c', 'it''s', 'ä', '😀', 'tab\tx')", ("''", "'a'", "'b,c'", "'it''s'", "'ä'", "'😀'")),
+            (
+                "e",
+                "enum('', 'a', 'b,c', 'it''s', 'ä', '€', 'tab\tx')",
+                ("''", "'a'", "'b,c'", "'it''s'", "'ä'", "'€'"),
+            ),
             ("e1", "enum('a','ä') character set latin1", ("'a'", "'ä'", "0")),
             ("s", "set('a','b c','ä')", ("''", "'a'", "'a,b c'", "'a,b c,ä'", "'b c,ä'")),
             ("s1", "set('x','ö') character set latin1", ("''", "'x,ö'")),
-            ("s64", "set(" + ",".join(f"'m{n}'" for n in range(64)) + ")", ("18446744073709551615", "1", "0")),
+            (
+                "s64",
+                "set(" + ",".join(f"'m{n}'" for n in range(64)) + ")",
+                ("18446744073709551615", "1", "0"),
+            ),
         ),
         options="CHARACTER SET utf8mb4",
     )
 
 
 def _binaries() -> Sample:
-    every = (x(_BYTES), "''", x(b"\0\t\n\\\r'\"N\\N"), x(b"\xff\xfe\xfd\xfb\x00"), x(b"\\N"), x(b"\x1a"))
+    every = (
+        x(_BYTES),
+        "''",
+        x(b"\0\t\n\\\r'\"N\\N"),
+        x(b"\xff\xfe\xfd\xfb\x00"),
+        x(b"\\N"),
+        x(b"\x1a"),
+    )
     return Sample(
         "binaries",
         (
@@ -222,18 +361,31 @@ def _binaries() -> Sample:
 
 def _json() -> Sample:
     texts = (
-        '{"a": 1, "b": [1, 2.5, null, true, "x"]}', "[]", "null", '"text"', "1.0", "1e3", "12345678901234567890",
-        '{"k\\"uote": "tab\\t new\\n back\\\\ \\u0001 ä😀"}', '{"deep": {"er": [[[[1]]]]}}', "-0.1", '""', "{}",
-        '"\\\\N"', "[1.7976931348623157e308, 1e-7, 0.30000000000000004]",
+        '{"a": 1, "b": [1, 2.5, null, true, "x"]}',
+        "[]",
+        "null",
+        '"text"',
+        "1.0",
+        "1e3",
+        "12345678901234567890",
+        '{"k\\"uote": "tab\\t new\\n back\\\\ \\u0001 ä😀"}',
+        '{"deep": {"er": [[[[1]]]]}}',
+        "-0.1",
+        '""',
+        "{}",
+        '"\\\\N"',
+        "[1.7976931348623157e308, 1e-7, 0.30000000000000004]",
     )
     return Sample("jsons", (("j", "json", tuple(map(u, texts))),), options="CHARACTER SET utf8mb4")
 
 
 def _geometries() -> Sample:
     texts = {
-        "point": "POINT(1 2)", "linestring": "LINESTRING(0 0, 1.5 -2, 1e1 3)",
+        "point": "POINT(1 2)",
+        "linestring": "LINESTRING(0 0, 1.5 -2, 1e1 3)",
         "polygon": "POLYGON((0 0, 10 0, 10 10, 0 10, 0 0), (1 1, 2 1, 2 2, 1 1))",
-        "multipoint": "MULTIPOINT(1 1, 2 2)", "multilinestring": "MULTILINESTRING((0 0, 1 1), (2 2, 3 3))",
+        "multipoint": "MULTIPOINT(1 1, 2 2)",
+        "multilinestring": "MULTILINESTRING((0 0, 1 1), (2 2, 3 3))",
         "multipolygon": "MULTIPOLYGON(((0 0, 1 0, 1 1, 0 0)), ((5 5, 6 5, 6 6, 5 5)))",
         "geometrycollection": "GEOMETRYCOLLECTION(POINT(1 1), LINESTRING(0 0, 1 1))",
     }
@@ -247,7 +399,14 @@ def _geometries() -> Sample:
 
 
 SAMPLES = (
-    _integers(), _decimals(), _floats(), _temporals(), _texts(), _binaries(), _json(), _geometries(),
+    _integers(),
+    _decimals(),
+    _floats(),
+    _temporals(),
+    _texts(),
+    _binaries(),
+    _json(),
+    _geometries(),
 )
 
 
@@ -266,7 +425,7 @@ def special(family: str) -> str:
       {compressed}
       made DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3),
       tag VARCHAR(40) DEFAULT (CONCAT('a', 'b')),
-      g POINT NOT NULL {'' if maria else 'SRID 4326'},
+      g POINT NOT NULL {"" if maria else "SRID 4326"},
       body TEXT,
       positive INT CHECK (positive > 0),
       PRIMARY KEY (id),
