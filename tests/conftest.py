@@ -11,13 +11,14 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from tablevault.demo.server import PrivateServer
 from tablevault.errors import TablevaultError
-from tests.servers import Server, ServerMissing, provisioned, stop_provisioned
+from tests.servers import Server, ServerMissing, provisioned
 
 KINDS = ("mariadb", "mysql", "mariadb-new")
 _FIXTURES = {"mariadb": "mariadb", "mysql": "mysql", "mariadb_new": "mariadb-new"}
@@ -71,49 +72,46 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = kept
 
 
-@pytest.fixture(scope="session")
-def private_server() -> Iterator[PrivateServer]:
-    """The private server behind `mariadb`; a test that stops or restarts one starts its own."""
+def private(kind: str, **options: Any) -> PrivateServer:
+    """A private server of that kind, not yet started; fails the test when it cannot be had."""
     try:
-        with PrivateServer() as server:
-            yield server
-    except TablevaultError as error:
-        pytest.fail(f"no MariaDB server to test on: {error} ({error.hint})", pytrace=False)
-
-
-@pytest.fixture(scope="session")
-def mariadb(private_server: PrivateServer) -> Server:
-    """A private MariaDB, as the machine's packages have it."""
-    return Server(
-        kind="mariadb",
-        host=private_server.host,
-        port=private_server.port,
-        user=private_server.user,
-        password=private_server.password,
-        socket=private_server.socket,
-        root_password=private_server.password,
-    )
-
-
-def _provisioned(kind: str) -> Iterator[Server]:
-    try:
-        server = provisioned(kind)
+        return PrivateServer(programs=None if kind == "mariadb" else provisioned(kind), **options)
     except ServerMissing as error:
         pytest.fail(str(error), pytrace=False)
-    yield server
-    stop_provisioned(kind)
+
+
+def _running(kind: str) -> Iterator[Server]:
+    try:
+        with private(kind) as server:
+            yield Server(
+                kind=kind,
+                host=server.host,
+                port=server.port,
+                user=server.user,
+                password=server.password,
+                socket=server.socket,
+                root_password=server.password,
+            )
+    except TablevaultError as error:
+        pytest.fail(f"no {kind} server to test on: {error} ({error.hint})", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """A private MariaDB, as the machine's packages have it; it is never stopped or restarted."""
+    yield from _running("mariadb")
 
 
 @pytest.fixture(scope="session")
 def mysql() -> Iterator[Server]:
-    """A real MySQL; only with `--servers mysql`."""
-    yield from _provisioned("mysql")
+    """A private MySQL; only with `--servers mysql`."""
+    yield from _running("mysql")
 
 
 @pytest.fixture(scope="session")
 def mariadb_new() -> Iterator[Server]:
-    """A newer MariaDB; only with `--servers mariadb-new`."""
-    yield from _provisioned("mariadb-new")
+    """A private MariaDB of a newer version; only with `--servers mariadb-new`."""
+    yield from _running("mariadb-new")
 
 
 @pytest.fixture(scope="session")

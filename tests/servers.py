@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tablevault.demo.programs import find_program
+from tablevault.demo.programs import Programs, find_program
 
 ROOT = Path(__file__).resolve().parent.parent
 PROVISION = ROOT / "scripts" / "provision_server.sh"
@@ -123,29 +123,16 @@ def _value(cell: str) -> str | None:
     return _ESCAPE.sub(lambda found: _ESCAPES[found[0]], cell)
 
 
-def provisioned(kind: str) -> Server:
-    """Bring up the server that scripts/provision_server.sh keeps; raises ServerMissing."""
+def provisioned(kind: str) -> Programs:
+    """The programs that scripts/provision_server.sh keeps for us; raises ServerMissing."""
     done = subprocess.run(
-        ["bash", str(PROVISION), "up", kind],
+        ["bash", str(PROVISION), kind],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
-        raise ServerMissing(f"no {kind} server:\n{done.stdout.strip()}")
-    facts = dict(word.split("=", 1) for word in done.stdout.splitlines()[-1].split())
-    return Server(
-        kind=kind,
-        host=facts["host"],
-        port=int(facts["port"]),
-        user=facts["user"],
-        password=facts["password"],
-        socket=facts["socket"],
-    )
-
-
-def stop_provisioned(kind: str) -> None:
-    """Stop what `provisioned` brought up."""
-    subprocess.run(["bash", str(PROVISION), "stop", kind], stdin=subprocess.DEVNULL, check=False)
+        raise ServerMissing(f"no {kind} server:\n{done.stderr.strip()}")
+    family = "mysql" if kind == "mysql" else "mariadb"
+    return Programs(family, Path(done.stdout.splitlines()[-1]))

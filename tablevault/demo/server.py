@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tablevault.demo.programs import HOST, find_program, free_port, greets
+from tablevault.demo.programs import HOST, Programs, find_program, free_port, greets
 from tablevault.demo.sandbox import Sandbox
 from tablevault.errors import CannotComplete
 
@@ -29,7 +29,8 @@ class PrivateServer:
 
     `host`, `port`, `socket`, `user` and `password` say how to reach it; the account has all
     privileges.  `base` chooses where the directory is made; otherwise it is made on tmpfs when
-    that has `room_bytes` free, else where temporary files go.
+    that has `room_bytes` free, else where temporary files go.  `programs` chooses another server
+    than the MariaDB that is installed.
     """
 
     host = HOST
@@ -45,7 +46,9 @@ class PrivateServer:
         base: Path | None = None,
         room_bytes: int = 2 << 30,
         ready_timeout_s: float = 60.0,
+        programs: Programs | None = None,
     ) -> None:
+        self.programs = programs or Programs()
         self.buffer_pool = buffer_pool
         self.redo_log = redo_log
         self.binlog = binlog
@@ -210,18 +213,10 @@ class PrivateServer:
         return self._sandbox
 
     def _initialize(self) -> None:
-        find_program("mariadbd")
+        self.programs.server()
+        command = [*self.programs.initialize(self.data_directory, self.redo_log), *_account()]
         made = subprocess.run(
-            [
-                find_program("mariadb-install-db"),
-                "--no-defaults",
-                f"--datadir={self.data_directory}",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-                "--skip-name-resolve",
-                f"--innodb-log-file-size={self.redo_log}",
-                *_account(),
-            ],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -229,15 +224,15 @@ class PrivateServer:
         )
         if made.returncode != 0:
             output = made.stdout.decode(errors="replace").strip()
-            raise CannotComplete(f"mariadb-install-db failed:\n{output[-2000:]}")
+            raise CannotComplete(f"`{command[0]}` failed:\n{output[-2000:]}")
         init = os.open(self.directory / "init.sql", os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
         with os.fdopen(init, "w") as file:
-            file.write(_accounts_sql(self.user, self.password))
+            file.write(self.programs.accounts(self.user, self.password))
 
     def _command(self) -> list[str]:
         directory = self.directory
         command = [
-            find_program("mariadbd"),
+            self.programs.server(),
             "--no-defaults",
             f"--datadir={self.data_directory}",
             f"--socket={self.socket}",
@@ -248,14 +243,12 @@ class PrivateServer:
             "--skip-name-resolve",
             "--local-infile=1",
             f"--innodb-buffer-pool-size={self.buffer_pool}",
-            f"--innodb-log-file-size={self.redo_log}",
             "--server-id=1",
+            *self.programs.options(self.redo_log, self.binlog),
             *_account(),
         ]
         if self._place.on_tmpfs:
             command.append("--innodb-flush-method=fsync")  # tmpfs has no direct I/O
-        if self.binlog:
-            command += ["--log-bin=binlog", "--binlog-format=ROW"]
         if (directory / "init.sql").exists():
             command.append(f"--init-file={directory / 'init.sql'}")
         return [*command, *self.extra_args]
@@ -275,22 +268,6 @@ class PrivateServer:
     def _forget_process(self) -> None:
         self._process = None
         self._place.forget()
-
-
-def _accounts_sql(user: str, password: str) -> str:
-    """One statement a line, as --init-file wants it; none of it in the binary log."""
-    return "\n".join(
-        [
-            "SET sql_log_bin = 0;",
-            "DELETE FROM mysql.global_priv "
-            "WHERE User = '' OR (User = 'root' AND Host <> 'localhost');",
-            "FLUSH PRIVILEGES;",
-            f"ALTER USER root@localhost IDENTIFIED BY '{password}';",
-            f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}';",
-            f"GRANT ALL ON *.* TO '{user}'@'%' WITH GRANT OPTION;",
-            "",
-        ]
-    )
 
 
 def _account() -> list[str]:
