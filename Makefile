@@ -28,9 +28,9 @@ test: dev  ## all tests, on a private MariaDB server (ARGS="-k codec" for some)
 
 test-servers: dev  ## the server tests once more, on a real MySQL and on a newer MariaDB
 	@bash scripts/setup.sh server
-	@bash scripts/provision_server.sh up mysql
-	@bash scripts/provision_server.sh up mariadb-new
-	$(VENV)/bin/python -m pytest --servers mysql,mariadb-new $(ARGS)
+	@bash scripts/provision_server.sh mysql >/dev/null
+	@bash scripts/provision_server.sh mariadb-new >/dev/null
+	$(VENV)/bin/python -m pytest -m server --servers mysql,mariadb-new $(ARGS)
 
 lint: dev  ## ruff, mypy --strict
 	$(VENV)/bin/ruff check .

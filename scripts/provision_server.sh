@@ -15,7 +15,7 @@ say() { printf '%s\n' "provision: $*" >&2; }
 KIND=${1:-}
 case $KIND in
   mysql)       suite=sid;    packages=(mysql-server-core);   server=mysqld ;;
-  mariadb-new) suite=trixie; packages=(mariadb-server-core); server=mariadbd ;;
+  mariadb-new) suite=trixie; packages=(mariadb-server-core mariadb-client-core); server=mariadbd ;;
   *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
 esac
 HOME_OF_ALL=${TABLEVAULT_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/tablevault-servers}

@@ -40,10 +40,10 @@ def test_raw_results(conn: Connection) -> None:
     assert conn.query(b"SELECT X'FF'") == [(b"\xff",)]
 
 
-def test_executed(conn: Connection) -> None:
-    conn.execute("CREATE TEMPORARY TABLE test.tv_x (id INT)")
-    assert conn.execute("INSERT INTO test.tv_x VALUES (1), (2)").affected == 2
-    conn.execute("DROP TEMPORARY TABLE IF EXISTS test.absent")
+def test_executed(conn: Connection, database: str) -> None:
+    conn.execute(f"CREATE TEMPORARY TABLE {database}.tv_x (id INT)")
+    assert conn.execute(f"INSERT INTO {database}.tv_x VALUES (1), (2)").affected == 2
+    conn.execute(f"DROP TEMPORARY TABLE IF EXISTS {database}.absent")
     assert conn.warning_count == 1
     assert "absent" in conn.warnings()[0]
 
