@@ -261,7 +261,7 @@ class LocalStore:
         reason = error.strerror or str(error)
         if action == "write" and error.errno in _NO_SPACE:
             raise CannotComplete(
-                f"vault {self.uri} is full: {reason}", hint="free space, or `tablevault prune`"
+                f"vault {self.uri} is full: {reason}", hint="free space on its disk"
             ) from error
         if error.errno in _NO_ACCESS:
             verb = "writable" if action == "write" else "readable"
