@@ -50,12 +50,17 @@ def row_group_ranges(whole: KeyRange, first_keys: Sequence[KeyValue]) -> list[Ke
     return [KeyRange(lo, hi) for lo, hi in pairwise(bounds)][: len(first_keys)]
 
 
-def assert_tiles(ranges: Sequence[KeyRange], what: str) -> None:
-    """Raise CannotComplete unless `ranges`, in order, cover the key space once, without gap."""
+def assert_tiles(
+    ranges: Sequence[KeyRange], what: str, whole: KeyRange = KeyRange(), part: str = "chunk"
+) -> None:
+    """Raise CannotComplete unless `ranges`, in order, cover `whole` once, without gap.
+
+    `whole` is the key space unless it is given; nothing is said of no ranges at all.
+    """
     if not ranges:
         return
-    if ranges[0].lo is not None or ranges[-1].hi is not None:
-        raise CannotComplete(f"the chunks of {what} do not reach both ends of the key")
+    if ranges[0].lo != whole.lo or ranges[-1].hi != whole.hi:
+        raise CannotComplete(f"the {part}s of {what} do not reach both ends of its key range")
     for index, (left, right) in enumerate(pairwise(ranges)):
         if left.hi is None or left.hi != right.lo:
-            raise CannotComplete(f"chunks {index} and {index + 1} of {what} do not meet")
+            raise CannotComplete(f"{part}s {index} and {index + 1} of {what} do not meet")

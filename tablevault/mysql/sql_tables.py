@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tablevault.model import TableName
-from tablevault.mysql.sql import quote_table, quote_text
+from tablevault.model import Column, Key, KeyRange, TableName
+from tablevault.mysql.sql import quote_table, quote_text, where_clause
 from tablevault.mysql.sql_ranges import quote_name
 
 BEGIN_CONSISTENT_READ = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
@@ -25,6 +25,14 @@ def rename_tables(pairs: Sequence[tuple[TableName, TableName]]) -> str:
     """All renames in one statement: nobody sees a moment between them."""
     moves = ", ".join(f"{quote_table(old)} TO {quote_table(new)}" for old, new in pairs)
     return f"RENAME TABLE {moves}"
+
+
+def delete_range(
+    table: TableName, columns: Sequence[Column], key: Key | None, range: KeyRange, limit: int
+) -> str:
+    """Delete at most `limit` rows of a key range."""
+    where = where_clause(columns, key, range, None)
+    return f"DELETE FROM {quote_table(table)}{where} LIMIT {limit:d}"
 
 
 def analyze_table(table: TableName) -> str:
@@ -62,10 +70,7 @@ def table_type(table: TableName) -> str:
 
 def schema_exists(schema: str) -> str:
     """A row when the schema is there."""
-    return (
-        "SELECT 1 FROM information_schema.SCHEMATA "
-        f"WHERE SCHEMA_NAME = {quote_text(schema)}"
-    )
+    return f"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {quote_text(schema)}"
 
 
 def next_auto_increment(table: TableName) -> str:
@@ -104,6 +109,4 @@ def set_lock_wait(seconds: int) -> str:
 
 
 def _is(table: TableName) -> str:
-    return (
-        f"TABLE_SCHEMA = {quote_text(table.schema)} AND TABLE_NAME = {quote_text(table.name)}"
-    )
+    return f"TABLE_SCHEMA = {quote_text(table.schema)} AND TABLE_NAME = {quote_text(table.name)}"

@@ -22,11 +22,12 @@ from tablevault.ops import remains
 from tablevault.ops.options import RestoreOptions, RestoreResult, TableResult
 from tablevault.ops.restore_board import Board, TableJob
 from tablevault.ops.restore_crew import Crew
-from tablevault.ops.restore_plan import plan_jobs, preflight, run_table
+from tablevault.ops.restore_plan import index_policy, plan_jobs, preflight, run_table
 from tablevault.ops.restore_worker import Loader
 from tablevault.ops.running import aside, reported
 from tablevault.ops.runs import RunState, header, replay, run_folder
 from tablevault.ops.swap import swap_proven
+from tablevault.ops.terms import Terms
 from tablevault.ops.verify import check_files
 from tablevault.vault.catalog import resolve
 from tablevault.vault.journal import Journal
@@ -44,7 +45,7 @@ class _Site:
     options: RestoreOptions
     journal: Journal
     reporter: Reporter
-    local_infile: bool
+    terms: Terms
 
 
 def restore(
@@ -64,11 +65,12 @@ def restore(
     reporter = Reporter(run, observer)
     with reported(reporter, "restore", snapshot=snapshot_text, state_dir=state_dir):
         reporter.begin_phase("checking", "manifest and files")
-        snapshot = resolve(store, snapshot_text)
-        jobs = plan_jobs(store, snapshot, options, run)
+        snapshot, jobs = aside(
+            reporter, "reading the manifest", lambda: _read_plan(store, snapshot_text, options, run)
+        )
         check_files(reporter, store, snapshot, [job.entry for job in jobs], options.threads)
         reporter.begin_phase("planning", "what the server allows")
-        local_infile = aside(
+        terms = aside(
             reporter, "asking the server", lambda: preflight(target, snapshot, jobs, options)
         )
         # From here on the journal says, before each step, what this run makes on the server.
@@ -77,7 +79,7 @@ def restore(
             run,
             header(snapshot.id, _recorded(options), [run_table(job, run) for job in jobs]),
         ) as journal:
-            site = _Site(target, store, snapshot, jobs, options, journal, reporter, local_infile)
+            site = _Site(target, store, snapshot, jobs, options, journal, reporter, terms)
             return _carry_out(site, Board(jobs))
 
 
@@ -102,25 +104,36 @@ def resume(
             if state.status not in ("begun", "proven"):
                 raise CannotComplete(f"run {run} is {state.status}: there is nothing to resume")
             reporter.begin_phase("checking", "manifest and files")
-            snapshot = resolve(store, state.snapshot)
             options = _resumed_options(state, now or RestoreOptions())
-            jobs = _resumed_jobs(plan_jobs(store, snapshot, options, run), state)
+            snapshot, jobs = aside(
+                reporter,
+                "reading the manifest",
+                lambda: _read_plan(store, state.snapshot, options, run),
+            )
+            jobs = _resumed_jobs(jobs, state)
             check_files(reporter, store, snapshot, [job.entry for job in jobs], options.threads)
             reporter.begin_phase("planning", "what the dead run left")
             aside(reporter, "ending what still runs", lambda: remains.end(target, state))
-            local_infile = aside(
+            terms = aside(
                 reporter,
                 "asking the server",
                 lambda: preflight(target, snapshot, jobs, options, ours=_staged(state)),
             )
-            site = _Site(target, store, snapshot, jobs, options, journal, reporter, local_infile)
+            site = _Site(target, store, snapshot, jobs, options, journal, reporter, terms)
             return _carry_out(site, _resumed_board(jobs, state))
+
+
+def _read_plan(
+    store: Store, snapshot_text: str, options: RestoreOptions, run: str
+) -> tuple[Snapshot, tuple[TableJob, ...]]:
+    snapshot = resolve(store, snapshot_text)
+    return snapshot, plan_jobs(store, snapshot, options, run)
 
 
 def _carry_out(site: _Site, board: Board) -> RestoreResult:
     """Load, index and prove every table; swap last, and only if asked to."""
     reporter = site.reporter
-    reporter.begin_phase("loading")
+    reporter.begin_phase("loading", index_policy(site.jobs))
     with ExitStack() as stack:
         loaders = aside(reporter, "opening connections", lambda: _open_loaders(site, stack))
         try:
@@ -134,7 +147,12 @@ def _carry_out(site: _Site, board: Board) -> RestoreResult:
             ).run()
         except BaseException as error:
             reporter.begin_phase("stopping", "ending what still runs on the server")
-            remains.end_quietly(site.target, replay(reporter.run, site.journal.entries))
+            left = replay(reporter.run, site.journal.entries)
+            aside(
+                reporter,
+                "ending what still runs on the server",
+                lambda: remains.end_quietly(site.target, left),
+            )
             if isinstance(error, TablevaultError):
                 error.hint = _both_ways(error.hint, reporter.run)
             if isinstance(error, KeyboardInterrupt):
@@ -182,7 +200,7 @@ def _open_loaders(site: _Site, stack: ExitStack) -> list[Loader]:
             site.store,
             site.snapshot.id,
             site.journal,
-            local_infile=site.local_infile,
+            site.terms,
         )
         stack.callback(loader.close)
         loaders.append(loader)

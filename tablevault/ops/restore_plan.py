@@ -8,14 +8,14 @@ from tablevault.engine.plan import assert_tiles
 from tablevault.errors import CannotComplete, Unsupported, UsageError
 from tablevault.model import Snapshot, TableEntry, TableName
 from tablevault.mysql import ddl, sink, sql_tables
-from tablevault.mysql import server as servers
 from tablevault.mysql.connect import Connection, ConnectOptions, connect
-from tablevault.names import kept_table, set_aside_table, staging_table
+from tablevault.names import MAX_IDENTIFIER_CHARS, kept_table, set_aside_table, staging_table
 from tablevault.ops.options import RestoreOptions
 from tablevault.ops.restore_board import TableJob
 from tablevault.ops.runs import RunTable
 from tablevault.ops.selection import select_entries
 from tablevault.ops.swap import refuse_entangled
+from tablevault.ops.terms import Terms, read_terms
 from tablevault.rows.kinds import specs_of
 from tablevault.vault.chunklist import read_chunks
 from tablevault.vault.store import Store
@@ -71,6 +71,12 @@ def _plan_job(
     target = options.as_table or TableName(
         options.into or definition.table.schema, definition.table.name
     )
+    for name in (target.schema, target.name):
+        if not name or len(name) > MAX_IDENTIFIER_CHARS:
+            raise UsageError(
+                f"{name!r} cannot be a name on the server",
+                hint=f"names have 1 to {MAX_IDENTIFIER_CHARS} characters",
+            )
     staging = staging_table(target, run)
     if ddl.foreign_keys(definition.create_sql):
         raise Unsupported(
@@ -86,7 +92,10 @@ def _plan_job(
     if definition.key:
         what = f"table {definition.table}"
         assert_tiles([chunk.range for chunk in chunks], what)
-        assert_tiles([g.range for chunk in chunks for g in chunk.row_groups], f"{what} (groups)")
+        for chunk in chunks:
+            # of a partial snapshot a chunk may have no rows, and then has no row groups
+            groups = [group.range for group in chunk.row_groups]
+            assert_tiles(groups, f"{what}, chunk {chunk.index}", chunk.range, "row group")
     return TableJob(
         index=index,
         entry=entry,
@@ -105,6 +114,19 @@ def _inline(indexes: str, entry: TableEntry) -> bool:
     return indexes == "inline" or (indexes == "auto" and entry.wire_bytes < INLINE_MAX_BYTES)
 
 
+def index_policy(jobs: Sequence[TableJob]) -> str:
+    """What was decided about secondary indexes, in a few words."""
+    after = sum(len(job.indexes) for job in jobs)
+    if not after:
+        return "all indexes with the rows"
+    tables = sum(1 for job in jobs if job.indexes)
+    small = len(jobs) - tables
+    text = f"{after} secondary indexes of {tables} tables after the rows, one ALTER each"
+    if small:
+        text += f"; {small} tables below {INLINE_MAX_BYTES >> 20} MiB with all of theirs"
+    return text
+
+
 def preflight(
     target: ConnectOptions,
     snapshot: Snapshot,
@@ -112,8 +134,8 @@ def preflight(
     options: RestoreOptions,
     *,
     ours: Collection[TableName] = (),
-) -> bool:
-    """Whether rows go in by LOAD DATA LOCAL (else by INSERT), when nothing stands in the way.
+) -> Terms:
+    """On which terms the server takes the rows, when nothing stands in the way.
 
     Raises before anything is created: another server family, a schema that is missing, a view
     in the place of a table, a staging name that is taken (unless it is `ours`, of a run that is
@@ -130,11 +152,11 @@ def preflight(
             _check_names(connection, job, ours)
             if options.swap:
                 refuse_entangled(connection, job.target)
-        local_infile = not servers.local_infile_off(connection)
-        if not local_infile:
+        terms = read_terms(connection, log_bin=options.log_bin)
+        if not terms.local_infile:
             largest = max((job.entry.largest_row for job in jobs), default=0)
             sink.require_insertable(connection, largest)
-        return local_infile
+        return terms
 
 
 def _check_names(connection: Connection, job: TableJob, ours: Collection[TableName]) -> None:

@@ -12,6 +12,8 @@ from tablevault.mysql import ddl, sql_digest, sql_tables
 from tablevault.mysql.connect import Connection
 from tablevault.ops.restore_board import LoadGroup, TableJob
 
+_DELETE_ROWS = 5_000  # a statement; each is a transaction of its own
+
 
 def prove_group(connection: Connection, task: LoadGroup) -> None:
     """The rows of one row group's key range.  Raises ProofFailed."""
@@ -21,17 +23,21 @@ def prove_group(connection: Connection, task: LoadGroup) -> None:
 
 
 def group_stands(connection: Connection, task: LoadGroup) -> bool:
-    """Whether an earlier try at this row group was committed, and is right.
+    """Whether an earlier try at this row group was committed, and is right."""
+    return _digest(connection, task.job, task.row_group.range) == task.row_group.digest
 
-    A row group is committed whole or not at all: anything else in its range is not ours, and
-    raises ProofFailed.
+
+def clear_group(connection: Connection, task: LoadGroup) -> None:
+    """Delete what an earlier try left of a row group in our own staging table.
+
+    Mostly nothing: only where the server bounds transactions is a group committed in parts.
     """
-    found = _digest(connection, task.job, task.row_group.range)
-    if found == task.row_group.digest:
-        return True
-    if found.rows == 0:
-        return False
-    raise _mismatch(task, found)
+    definition = task.job.entry.definition
+    statement = sql_tables.delete_range(
+        task.job.staging, definition.columns, definition.key, task.row_group.range, _DELETE_ROWS
+    )
+    while connection.execute(statement).affected:
+        pass
 
 
 def index_stands(connection: Connection, job: TableJob, clause: str) -> bool:

@@ -10,14 +10,15 @@ import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from tablevault.errors import CannotComplete, ConnectionLost, TablevaultError
 from tablevault.events import Event, Retrying
 from tablevault.mysql import server as servers
 from tablevault.mysql import session as sessions
-from tablevault.mysql import sink, sql, sql_tables
+from tablevault.mysql import sql_tables
 from tablevault.mysql.connect import Connection
+from tablevault.ops.loading import load_group
 from tablevault.ops.restore_board import (
     BuildIndex,
     CreateStaging,
@@ -27,14 +28,13 @@ from tablevault.ops.restore_board import (
     Task,
 )
 from tablevault.ops.restore_proof import (
+    clear_group,
     group_stands,
     index_stands,
-    prove_group,
     prove_table,
 )
 from tablevault.ops.retrying import Patience
-from tablevault.rows.rowcodec import LoadBlocks, RowEncoder
-from tablevault.rows.text import split_text
+from tablevault.ops.terms import Terms
 from tablevault.vault.chunk import ChunkReader
 from tablevault.vault.journal import Journal
 from tablevault.vault.store import Store
@@ -51,8 +51,7 @@ class Loader:
         store: Store,
         snapshot: str,
         journal: Journal,
-        *,
-        local_infile: bool,
+        terms: Terms,
     ) -> None:
         """`open_connection` journals the id of what it opens before it returns."""
         self.connection = open_connection()
@@ -64,7 +63,7 @@ class Loader:
         self._store = store
         self._snapshot = snapshot
         self._journal = journal
-        self._local_infile = local_infile
+        self._terms = terms
         self._reader: tuple[str, ChunkReader] | None = None
         self._stopping = threading.Event()
         self._committing = False
@@ -151,10 +150,20 @@ class Loader:
         where = {"table": task.job.index, "chunk": task.chunk.index, "group": task.group}
         if task.found and task.job.keyed and group_stands(self.connection, task):
             return
+        if task.found and task.job.keyed:
+            clear_group(self.connection, task)
         self._journal.append("loading", **where)
         self._committing = False
         try:
-            self._load_once(task)
+            self.live_bytes = 0
+            load_group(
+                self.connection,
+                self._open(task),
+                task,
+                self._terms,
+                self._count,
+                self._note_commit,
+            )
         except ConnectionLost as error:
             if self._committing and not task.job.keyed:
                 raise CannotComplete(
@@ -165,47 +174,8 @@ class Loader:
             raise
         self._journal.append("proven", **where)
 
-    def _load_once(self, task: LoadGroup) -> None:
-        job, digest = task.job, task.row_group.digest
-        columns, exact, rows = self._open(task).row_group(task.group)
-        self.live_bytes = 0
-        blocks = RowEncoder(job.specs).encode_blocks(columns, exact, rows)
-
-        def before_commit() -> None:
-            # without a key a row group has no bounds to be proven in: the table is, as a whole
-            if job.keyed:
-                prove_group(self.connection, task)
-            self._committing = True
-
-        if self._local_infile:
-            token = sink.new_token()
-            family = self.connection.server.family
-            statement = sql.load_data(job.staging, job.specs, token, family)
-            sink.load_rows(
-                self.connection,
-                statement,
-                token,
-                blocks,
-                digest.rows,
-                self._count,
-                before_commit=before_commit,
-                enum_errors=sql.enum_columns(job.entry.definition.columns, with_empty=False),
-            )
-        else:
-            sink.insert_rows(
-                self.connection,
-                sql.insert_prefix(job.staging, job.specs),
-                self._literal_rows(job, blocks),
-                digest.rows,
-                self._count,
-                before_commit=before_commit,
-            )
-
-    def _literal_rows(self, job: TableJob, blocks: LoadBlocks) -> Iterator[str]:
-        columns = job.entry.definition.columns
-        for block in blocks:
-            for values in split_text(block):
-                yield sql.insert_row(job.specs, columns, values)
+    def _note_commit(self) -> None:
+        self._committing = True
 
     def _count(self, size_bytes: int) -> None:
         self.live_bytes += size_bytes

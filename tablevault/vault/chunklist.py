@@ -23,7 +23,7 @@ from tablevault.model import (
     TableEntry,
 )
 from tablevault.vault.fields import Fields
-from tablevault.vault.store import Store, sha256_of
+from tablevault.vault.store import MissingFile, Store, sha256_of
 
 _BLOCK_BYTES = 1 << 20
 _BLOCK_LINES = 1000
@@ -76,7 +76,14 @@ def read_chunks(store: Store, snapshot: str, entry: TableEntry) -> Iterator[Chun
     """
     table = entry.definition.table
     name = f"{snapshot}/{entry.chunks_path}"
-    if sha256_of(store, name)[0] != entry.chunks_sha256:
+    try:
+        found, _ = sha256_of(store, name)
+    except MissingFile:
+        raise MissingFile(
+            f"chunk list of table {table} ({entry.chunks_path}) is missing",
+            hint="the file was removed: restore from another snapshot",
+        ) from None
+    if found != entry.chunks_sha256:
         raise SnapshotUnusable(
             f"chunk list of table {table} ({entry.chunks_path}) is damaged: "
             "its SHA-256 is not the manifest's",
