@@ -14,6 +14,7 @@ from tablevault.mysql.sql_ranges import order_by, quote_name, range_predicate, v
 from tablevault.rows.kinds import ColumnSpec, Kind
 
 __all__ = [
+    "closes_what_it_opens",
     "column_list",
     "enum_columns",
     "enum_errors",
@@ -31,6 +32,10 @@ __all__ = [
 ]
 
 _MEMBER = re.compile(r"'((?:[^']|'')*)'")
+_PARENTHESES = re.compile(  # and what may hold some that mean nothing
+    r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--\s[^\n]*|\#[^\n]*|/\*.*?\*/|[()]""",
+    re.DOTALL,
+)
 _TOKEN = re.compile(r"[A-Za-z0-9_.-]{8,}")
 
 
@@ -124,6 +129,16 @@ def where_clause(
         parts.append(f"(\n{where}\n)")
     text = " AND ".join(part for part in parts if part)
     return f" WHERE {text}" if text else ""
+
+
+def closes_what_it_opens(where: str) -> bool:
+    """Whether a filter's parentheses match: one too many would end those put around it."""
+    depth = 0
+    for sign in _PARENTHESES.finditer(where):
+        depth += (sign[0] == "(") - (sign[0] == ")")
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def select_rows(

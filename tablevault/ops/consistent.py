@@ -62,6 +62,8 @@ def choose_tables(control: Connection, options: SnapshotOptions) -> tuple[TableD
 
     Raises UsageError when there are none, Unsupported for what cannot come back exactly.
     """
+    if options.where is not None and not sql.closes_what_it_opens(options.where):
+        raise UsageError(f"--where: the parentheses of {options.where!r} do not match")
     tables = catalog.resolve_tables(control, options.patterns)
     if not tables:
         raise UsageError("there are no tables to snapshot", hint="name them as schema.table")

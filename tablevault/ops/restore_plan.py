@@ -14,7 +14,6 @@ from tablevault.ops.options import RestoreOptions
 from tablevault.ops.restore_board import TableJob
 from tablevault.ops.runs import RunTable
 from tablevault.ops.selection import select_entries
-from tablevault.ops.swap import refuse_entangled
 from tablevault.ops.terms import Terms, read_terms
 from tablevault.rows.kinds import specs_of
 from tablevault.vault.chunklist import read_chunks
@@ -56,6 +55,8 @@ def run_table(job: TableJob, run: str) -> RunTable:
         undone=set_aside_table(job.target, run),
         rows=job.entry.digest.rows,
         size_bytes=job.entry.wire_bytes,
+        create_sql=job.entry.definition.create_sql,
+        triggers=job.entry.definition.triggers,
     )
 
 
@@ -78,11 +79,6 @@ def _plan_job(
                 hint=f"names have 1 to {MAX_IDENTIFIER_CHARS} characters",
             )
     staging = staging_table(target, run)
-    if ddl.foreign_keys(definition.create_sql):
-        raise Unsupported(
-            f"table {definition.table} has foreign keys, which this version cannot restore",
-            hint="restore the rows of its snapshot by hand, or leave the table out",
-        )
     keep = {definition.key.name} if definition.key else set()
     deferred = ddl.deferred_indexes(definition.create_sql, keep)
     if _inline(options.indexes, entry):
@@ -139,7 +135,7 @@ def preflight(
 
     Raises before anything is created: another server family, a schema that is missing, a view
     in the place of a table, a staging name that is taken (unless it is `ours`, of a run that is
-    resumed), foreign keys or triggers around the live table.
+    resumed).
     """
     with connect(target) as connection:
         if connection.server.family != snapshot.server.family:
@@ -150,8 +146,6 @@ def preflight(
             )
         for job in jobs:
             _check_names(connection, job, ours)
-            if options.swap:
-                refuse_entangled(connection, job.target)
         terms = read_terms(connection, log_bin=options.log_bin)
         if not terms.local_infile:
             largest = max((job.entry.largest_row for job in jobs), default=0)

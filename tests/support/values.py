@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Tables of every type, filled with the values at which types end.
 
 One table a family of types; statements for a session with an empty sql_mode, so that zero and
