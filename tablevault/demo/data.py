@@ -17,8 +17,8 @@ from tablevault.errors import CannotComplete
 
 SCHEMA = "shop"
 SCALE = 0.1  # 600,572 rows of lineitem
-# Bytes of directory a unit of scale needs, measured: rows and indexes in the server, the binary
-# log of the load and of a restore, the replacement beside the live table, the generated files.
+# Bytes of directory a unit of scale needs, twice what was measured: rows and indexes in the
+# server, the binary log of a restore, the replacement beside the live table, generated files.
 ROOM_BYTES = 6 << 30
 
 TABLES = {

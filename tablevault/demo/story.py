@@ -74,7 +74,7 @@ def main(out: TextIO, scale: float = SCALE) -> dict[str, Any]:
     find_program("mariadb")
     screen.title("tablevault demo: a change to one table damages another, and how it comes back")
     began = time.monotonic()
-    room = int(ROOM_BYTES * scale) + (2 << 30)
+    room = int(ROOM_BYTES * scale) + (1 << 30)
     # a redo log as a server of production has it: with a small one a restore waits for the disk
     with PrivateServer(redo_log="512M", buffer_pool="512M", room_bytes=room) as server:
         directory = server.directory
