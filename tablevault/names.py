@@ -61,6 +61,16 @@ def run_mark(run: str) -> str:
     return _hash(run, 8)
 
 
+def trial_table(table: TableName, run: str, *, parent: bool = False) -> TableName:
+    """An empty table on which a foreign key or a trigger is tried out before the real one moves."""
+    return TableName(table.schema, _derived(table.name, "trp" if parent else "try", run))
+
+
+def passing_trigger(name: str, run: str) -> str:
+    """What a trigger is called while the one that it replaces still has its name."""
+    return _derived(name, "trg", run)
+
+
 def table_folder(table: TableName) -> str:
     """The table's folder inside a snapshot: `<schema>/<table>`, escaped."""
     return f"{path_component(table.schema)}/{path_component(table.name)}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SYSTEM_SCHEMAS = frozenset({"mysql", "information_schema", "performance_schema", "sys"})
 _PART = re.compile(r"\s*(?:`((?:[^`]|``)+)`|([^`.]+))\s*(\.|$)")
-_DERIVED = re.compile(r"_tv_(?:new|old|undone)_[0-9a-f]{8}_")  # what names.py makes
+_DERIVED = re.compile(r"_tv_(?:new|old|undone|try|trp)_[0-9a-f]{8}_")  # what names.py makes
 _TABLES = ("BASE TABLE", "SYSTEM VERSIONED")
 _DENIED = frozenset({1044, 1045, 1142, 1143, 1227})
 _UNKNOWN = frozenset({1049, 1146})

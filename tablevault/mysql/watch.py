@@ -112,6 +112,26 @@ def blockers(
     return Sighting(tuple(sorted(seen, key=lambda s: -s.seconds)), hint)
 
 
+def holders(
+    conn: Connection, tables: Iterable[TableName], *, ignore: Iterable[int] = ()
+) -> tuple[Session, ...] | None:
+    """The sessions that hold a metadata lock on one of `tables`; None where that is not to be seen.
+
+    Unlike `blockers` never a guess: what is in it may be killed.
+    """
+    ignored = {conn.id, *ignore}
+    found: dict[int, Session] = {}
+    for table in tables:
+        if conn.server.family == "mysql":
+            seen = _mysql_lock_holders(conn, [table], "GRANTED")
+        else:
+            seen = _mariadb_lock_holders(conn, table)
+        if seen is None:
+            return None
+        found.update({session.id: session for session in seen if session.id not in ignored})
+    return tuple(found.values())
+
+
 def running_queries(conn: Connection, older_than_s: int, *, ignore: Iterable[int] = ()) -> Sighting:
     """The statements of others that have run for `older_than_s` or longer."""
     ignored = {conn.id, *ignore}

@@ -8,12 +8,12 @@ while the first renames.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tablevault.errors import StatementFailed, TablevaultError
+from tablevault.errors import StatementFailed
 from tablevault.model import TableName
 from tablevault.mysql import server as servers
 from tablevault.mysql import session as sessions
@@ -24,7 +24,6 @@ from tablevault.ops.narrator import Narrator
 from tablevault.vault.journal import Journal
 
 TRY_S = 1.0  # how long one statement may wait: what waits for a table's lock blocks its readers
-_SERVER_TRY_S = 2  # the server's own limit, should ours fail
 NOT_NOW = frozenset({1205, 1317, 3024, 1969, 1213})  # lock wait, killed by us, deadlock
 _RENAMES_LOCKED = (8, 0, 13)
 _SHOWN = 5
@@ -42,14 +41,13 @@ class Hands:
     journal: Journal
     narrator: Narrator
     ids: tuple[int, ...]
-    may_lock: bool  # the account has LOCK TABLES
+    privileges: servers.Privileges
     tables: Sequence[TableName] = ()  # whose locks are needed: for telling who holds them
     _stack: ExitStack = field(default_factory=ExitStack)
 
-    @property
-    def locks_all(self) -> bool:
-        """Whether everything is done under one LOCK TABLES."""
-        return self.main is self.guard
+    def may_lock(self, tables: Iterable[TableName]) -> bool:
+        """Whether the account may LOCK TABLES all of these."""
+        return all(self.privileges.has("LOCK TABLES", table.schema) for table in tables)
 
     def abort(self) -> None:
         """From any thread: end what is being done at once."""
@@ -60,21 +58,33 @@ class Hands:
         """Release the connections; never raises."""
         self._stack.close()
 
-    def run(
-        self, connection: Connection, what: str, statement: str, *, steps: bool = True
-    ) -> None:
-        """Run a statement that may wait for a lock, TRY_S at most; journal it before and after.
+    def __enter__(self) -> Hands:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def run(self, connection: Connection, what: str, statement: str) -> None:
+        """Run a statement that may wait for a lock, TRY_S a lock; journal it before and after.
 
         Raises StatementFailed with a number in NOT_NOW when the lock did not come.
         """
+        self.step(what, lambda: connection.execute(statement))
 
-        def call() -> None:
-            connection.execute(statement)
+    def lock(self, connection: Connection, tables: Sequence[TableName]) -> None:
+        """Lock tables for writing, all within TRY_S.  Raises as `run`; then none is locked."""
+        what = f"locking {', '.join(str(table) for table in tables)}"
+        statement = sql_relations.lock_write(tables)
+        try:
+            self.step(what, lambda: self._within(connection, what, statement))
+        except StatementFailed:
+            self.unlock(connection)
+            raise
 
-        if steps:
-            self.step(what, lambda: self.bounded(connection, what, call))
-        else:
-            self.bounded(connection, what, call)
+    def unlock(self, connection: Connection) -> None:
+        """Give back what `lock` took; harmless when there is nothing."""
+        if not connection.closed:
+            connection.execute(sql_relations.UNLOCK)
 
     def step(self, what: str, call: Callable[[], R]) -> R:
         """A step of the cut-over: in the journal before it begins and after it has ended."""
@@ -84,8 +94,8 @@ class Hands:
         self.journal.append("cut-over", step=what, done=True)
         return result
 
-    def bounded(self, connection: Connection, what: str, call: Callable[[], R]) -> R:
-        """Run `call`, which makes `connection` wait, for TRY_S at most."""
+    def _within(self, connection: Connection, what: str, statement: str) -> None:
+        """The server's own limit counts for each table of a LOCK TABLES; this one for all."""
         began = time.monotonic()
 
         def look(looking: Connection) -> tuple[str, ...]:
@@ -94,14 +104,18 @@ class Hands:
             return lines
 
         self.watchdog.seen = ()
-        with self.watchdog.limit(connection.id, TRY_S, look) as limit:
+        with ExitStack() as stack:
+            limit = stack.enter_context(self.watchdog.limit(connection.id, TRY_S, look))
             try:
-                return call()
+                connection.execute(statement)
             finally:
-                fired = limit
-        raise AssertionError(fired)  # pragma: no cover - the block above returns or raises
+                stack.close()  # only now it is certain whether it has fired
+                if limit.fired and not connection.closed:
+                    self._absorb_kill(connection)
+        if limit.fired:
+            raise StatementFailed(f"{what}: not within {TRY_S:g} s", errno=1317, transient=True)
 
-    def absorb_kill(self, connection: Connection) -> None:
+    def _absorb_kill(self, connection: Connection) -> None:
         """Let a kill that came too late hit a statement that does nothing."""
         with suppress(StatementFailed):
             connection.execute(sql_relations.NOTHING)
@@ -124,7 +138,7 @@ def open_hands(
 
         def one(acting: bool) -> Connection:
             connection = connect(
-                target, no_binlog=acting and not log_bin, lock_wait_s=_SERVER_TRY_S
+                target, no_binlog=acting and not log_bin, lock_wait_s=int(TRY_S)
             )
             stack.callback(connection.close)
             if acting:
@@ -135,13 +149,16 @@ def open_hands(
         main = one(acting=True)
         server = main.server
         renames_locked = server.family == "mysql" and server.version >= _RENAMES_LOCKED
-        may_lock = servers.privileges(main).has("LOCK TABLES") or _may_lock_somewhere(main)
-        guard = main if renames_locked and may_lock else one(acting=True)
+        privileges = servers.privileges(main)
+        guard = main if renames_locked else one(acting=True)
         looker, killer = one(acting=False), one(acting=False)
     except BaseException:
         stack.close()
         raise
-    connections = dict.fromkeys((main, guard, looker, killer))
+    ids = [one.id for one in (main, guard, looker, killer)]
+    journal.append(
+        "connections", ids=ids, server_started=server.started_at, server_uuid=server.uuid
+    )
     return Hands(
         main=main,
         guard=guard,
@@ -149,7 +166,7 @@ def open_hands(
         watchdog=Watchdog(killer),
         journal=journal,
         narrator=narrator,
-        ids=tuple(connection.id for connection in connections),
-        may_lock=may_lock,
+        ids=tuple(ids),
+        privileges=privileges,
         _stack=stack,
     )

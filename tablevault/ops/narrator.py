@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from tablevault.engine.pool import run_aside
+from tablevault.engine.pool import TICK_S, run_aside
 from tablevault.events import Event, Hint, Reporter, Waiting
 
 R = TypeVar("R")
@@ -20,10 +20,10 @@ R = TypeVar("R")
 class Narrator:
     """What a working thread has to tell; `hints` are all hints so far, for the result."""
 
-    def __init__(self) -> None:
+    def __init__(self, doing: str = "working") -> None:
         self.hints: list[str] = []
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._doing = ("working", time.monotonic(), ())
+        self._doing: tuple[str, float, tuple[str, ...]] = (doing, time.monotonic(), ())
 
     def say(self, event: Event) -> None:
         """Leave an event for the coordinator."""
@@ -49,7 +49,8 @@ class Narrator:
                 reporter.emit(Waiting(what=what, seconds=waited_s, blockers=blockers))
 
         try:
-            return run_aside(call, on_tick=tick, interrupt=interrupt)
+            first_s = max(0.0, TICK_S - reporter.quiet_s)
+            return run_aside(call, on_tick=tick, interrupt=interrupt, first_tick_s=first_s)
         finally:
             self._pass_on(reporter)
 

@@ -26,6 +26,7 @@ from tablevault.ops.restore_plan import index_policy, plan_jobs, preflight, run_
 from tablevault.ops.restore_worker import Loader
 from tablevault.ops.running import aside, reported
 from tablevault.ops.runs import RunState, header, replay, run_folder
+from tablevault.ops.site import Wishes
 from tablevault.ops.swap import swap_proven
 from tablevault.ops.terms import Terms
 from tablevault.ops.verify import check_files
@@ -71,7 +72,9 @@ def restore(
         check_files(reporter, store, snapshot, [job.entry for job in jobs], options.threads)
         reporter.begin_phase("planning", "what the server allows")
         terms = aside(
-            reporter, "asking the server", lambda: preflight(target, snapshot, jobs, options)
+            reporter,
+            "asking the server",
+            lambda: preflight(target, snapshot, jobs, options, state_dir=state_dir),
         )
         # From here on the journal says, before each step, what this run makes on the server.
         with Journal.create(
@@ -117,7 +120,9 @@ def resume(
             terms = aside(
                 reporter,
                 "asking the server",
-                lambda: preflight(target, snapshot, jobs, options, ours=_staged(state)),
+                lambda: preflight(
+                    target, snapshot, jobs, options, ours=_staged(state), resumed=run
+                ),
             )
             site = _Site(target, store, snapshot, jobs, options, journal, reporter, terms)
             return _carry_out(site, _resumed_board(jobs, state))
@@ -164,9 +169,14 @@ def _carry_out(site: _Site, board: Board) -> RestoreResult:
     hints: tuple[str, ...] = ()
     if site.options.swap:
         reporter.begin_phase("swapping")
-        swapped = swap_proven(
-            site.target, site.journal, reporter, lock_wait_s=site.options.lock_wait_s
+        wishes = Wishes(
+            lock_wait_s=site.options.lock_wait_s,
+            keep_new=site.options.keep_new,
+            kill_blockers=site.options.kill_blockers,
+            allow_orphans=site.options.allow_orphans,
         )
+        swapped = swap_proven(site.target, site.journal, reporter, wishes)
+        hints += (*swapped.hints, *(str(finding.message) for finding in swapped.findings))
         return _result(site, "swapped", {t.table: t.kept for t in swapped.tables}, hints)
     return _result(site, "proven", {}, hints)
 

@@ -32,6 +32,9 @@ class RunTable:
     undone: TableName  # where a rollback leaves the restored one
     rows: int = 0  # of the snapshot
     size_bytes: int = 0
+    create_sql: str = ""  # as the snapshot has it
+    triggers: tuple[str, ...] = ()
+    trigger_settings: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass
@@ -51,6 +54,10 @@ class RunState:
     begun: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
     status: str = "begun"  # proven | swapping | swapped | rolling back | rolled back | cleaned
     had_live: Mapping[str, bool] = field(default_factory=dict)  # by target, at the swap
+    plan: Mapping[str, Any] | None = None  # of the cut-over that was begun last
+    swap_plan: Mapping[str, Any] | None = None  # of the swap
+    only_restored: Mapping[str, int | None] = field(default_factory=dict)  # rows, at the swap
+    trials: set[TableName] = field(default_factory=set)  # made to try something out
 
     def begun_groups(self) -> dict[int, frozenset[tuple[int, int]]]:
         """Per table, the row groups whose transaction may have been committed."""
@@ -90,9 +97,15 @@ def replay(run: str, entries: Iterable[Entry]) -> RunState:
             state.created.add(table)
         elif kind == "loading" and table is not None:
             state.begun.setdefault(table, set()).add((entry["chunk"], entry["group"]))
+        elif kind == "trial":
+            state.trials.update(TableName(*names) for names in entry["tables"])
         elif kind in _STATUSES:
             state.status = _STATUSES[kind]
             state.had_live = entry.get("had_live", state.had_live)
+            if kind in ("swapping", "rolling back"):
+                state.plan = entry.get("plan")
+                state.swap_plan = state.plan if kind == "swapping" else state.swap_plan
+            state.only_restored = entry.get("only_restored", state.only_restored)
     return state
 
 
@@ -128,6 +141,9 @@ def _read_header(state: RunState, entry: Mapping[str, Any]) -> None:
             **{name: TableName(**table[name]) for name in _NAMES},
             rows=table["rows"],
             size_bytes=table["size_bytes"],
+            create_sql=table.get("create_sql", ""),
+            triggers=tuple(table.get("triggers", ())),
+            trigger_settings=tuple(tuple(one) for one in table.get("trigger_settings", ())),
         )
         for table in entry["tables"]
     )

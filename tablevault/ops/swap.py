@@ -1,45 +1,38 @@
 """The cut-over of a proven restore, its undo, and the removal of what both leave behind.
 
-Until `swap` the live table has not been touched.  The cut-over is one RENAME under a lock wait of
-about a second a try, so that it never queues in front of the application; the table that was live
-stays under a name that `rollback` knows until `cleanup`.
+Until `swap` the live table has not been touched.  The cut-over is one RENAME, with the foreign
+keys and triggers around it, in tries of about a second that never queue in front of the
+application for longer; the table that was live stays under a name that `rollback` knows until
+`cleanup`.  docs/CUTOVER.md tells the procedure step by step.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tablevault.engine.pool import run_aside
-from tablevault.errors import CannotComplete, LockNotGranted, StatementFailed, Unsupported
-from tablevault.events import Observer, Reporter, Retrying, Waiting, silent
-from tablevault.model import TableName
-from tablevault.mysql import session as sessions
-from tablevault.mysql import sql_tables, watch
-from tablevault.mysql.connect import Connection, ConnectOptions, connect
+from tablevault.errors import CannotComplete, ConnectionLost, TablevaultError
+from tablevault.events import Observer, Reporter, silent
+from tablevault.model import Finding, TableName
+from tablevault.mysql.connect import ConnectOptions
+from tablevault.ops import cutover_checks as checks
+from tablevault.ops import remains
+from tablevault.ops.carry import carry, require_key
+from tablevault.ops.cutover import Cutover
+from tablevault.ops.cutover_plan import Plan, from_record, to_record
+from tablevault.ops.entangled import plan_rollback, plan_swap, prove
+from tablevault.ops.hands import open_hands
+from tablevault.ops.leftovers import drop_leftovers
+from tablevault.ops.narrator import Narrator
 from tablevault.ops.options import SwapResult, TableResult
 from tablevault.ops.running import reported
-from tablevault.ops.runs import RunState, RunTable, replay, run_folder
+from tablevault.ops.runs import RunState, replay, run_folder
+from tablevault.ops.site import Site, Wishes
 from tablevault.vault.journal import Journal
 
-_LOCK_WAIT_TIMEOUT = 1205  # the server's error number
-_TRY_S = 1  # lock_wait_timeout of one try: a RENAME that waits blocks the application's SELECTs
-_PAUSE_S = 1.0  # between tries, so that the application's queue drains
-
-Pairs = Sequence[tuple[TableName, TableName]]
-
-
-@dataclass(frozen=True)
-class _Site:
-    """What the steps of a cut-over work with."""
-
-    connection: Connection
-    journal: Journal
-    state: RunState
-    reporter: Reporter
-    lock_wait_s: float
+_AFTERMATH_S = 15.0  # how long an interrupted cut-over is taken to an end before leaving
 
 
 def swap(
@@ -49,13 +42,18 @@ def swap(
     observer: Observer = silent,
     *,
     lock_wait_s: float = 60.0,
+    keep_new: bool = False,
+    kill_blockers: bool = False,
+    allow_orphans: bool = False,
 ) -> SwapResult:
     """Put the proven staging tables of `run` in the place of the live ones, all in one statement.
 
-    Raises CannotComplete when the run is not proven, LockNotGranted when the tables stayed in
-    use for `lock_wait_s`, Unsupported for foreign keys and triggers; then nothing has changed.
+    Raises CannotComplete when the run is not proven or rows would lose their parents (unless
+    `allow_orphans`), LockNotGranted when the tables stayed in use for `lock_wait_s`, Unsupported
+    when a foreign key or trigger could not be made again; then nothing has changed.
     """
-    return _operate(target, run, state_dir, observer, lock_wait_s, "swap", _swap)
+    wishes = Wishes(lock_wait_s, keep_new, kill_blockers, allow_orphans)
+    return _operate(target, run, state_dir, observer, wishes, "swap", _swap)
 
 
 def rollback(
@@ -65,9 +63,16 @@ def rollback(
     observer: Observer = silent,
     *,
     lock_wait_s: float = 60.0,
+    kill_blockers: bool = False,
+    yes: bool = False,
 ) -> SwapResult:
-    """Put the tables that were live before the swap of `run` back, all in one statement."""
-    return _operate(target, run, state_dir, observer, lock_wait_s, "rollback", _roll_back)
+    """Put the tables that were live before the swap of `run` back, all in one statement.
+
+    Raises CannotComplete, with the number, when rows written since the swap would no longer be
+    live, or rows would lose their parents, unless `yes`.
+    """
+    wishes = Wishes(lock_wait_s, False, kill_blockers, allow_orphans=yes, yes=yes)
+    return _operate(target, run, state_dir, observer, wishes, "rollback", _roll_back)
 
 
 def cleanup(
@@ -79,7 +84,15 @@ def cleanup(
     lock_wait_s: float = 60.0,
 ) -> SwapResult:
     """Drop what `run` created or kept and no longer serves: never a table that is live."""
-    return _operate(target, run, state_dir, observer, lock_wait_s, "cleanup", _clean)
+    wishes = Wishes(lock_wait_s)
+    return _operate(target, run, state_dir, observer, wishes, "cleanup", _clean)
+
+
+def swap_proven(
+    target: ConnectOptions, journal: Journal, reporter: Reporter, wishes: Wishes
+) -> SwapResult:
+    """The cut-over at the end of `restore --swap`, within the same run."""
+    return _beside(target, journal, reporter, wishes, _swap)
 
 
 def _operate(
@@ -87,251 +100,298 @@ def _operate(
     run: str,
     state_dir: Path,
     observer: Observer,
-    lock_wait_s: float,
+    wishes: Wishes,
     operation: str,
-    step: Callable[[_Site], SwapResult],
+    step: Callable[[Site], SwapResult],
 ) -> SwapResult:
-    """Open the run and the server, then carry `step` out beside a ticking coordinator."""
+    """Open the run, end what a dead process of it left, then carry out `step`."""
     reporter = Reporter(run, observer)
     with Journal.open(run_folder(state_dir, run)) as journal:
         state = replay(run, journal.entries)
         names = [str(table.target) for table in state.tables]
         with reported(
             reporter, operation, snapshot=state.snapshot, tables=names, state_dir=state_dir
-        ):
+        ) as ending:
             reporter.begin_phase("swapping" if operation == "swap" else operation)
-            with connect(target) as connection:
-                site = _Site(connection, journal, state, reporter, lock_wait_s)
-                return step(site)
+            Narrator("ending what still runs").run(
+                reporter, lambda: remains.end(target, state), lambda: None
+            )
+            result = _beside(target, journal, reporter, wishes, step)
+            if result.findings:
+                ending.status = "findings"
+            return result
 
 
-def swap_proven(
-    target: ConnectOptions, journal: Journal, reporter: Reporter, *, lock_wait_s: float
+def _beside(
+    target: ConnectOptions,
+    journal: Journal,
+    reporter: Reporter,
+    wishes: Wishes,
+    step: Callable[[Site], SwapResult],
 ) -> SwapResult:
-    """The cut-over at the end of `restore --swap`, within the same run."""
-    state = replay(reporter.run, journal.entries)
-    with connect(target) as connection:
-        return _swap(_Site(connection, journal, state, reporter, lock_wait_s))
+    """Carry out `step` in a thread; when it is cut off, see that nothing is left half done."""
+    narrator = Narrator("connecting")
+    opened: list[Site] = []
+
+    def call() -> SwapResult:
+        state = replay(reporter.run, journal.entries)
+        log_bin = bool(state.options.get("log_bin", True))
+        with open_hands(target, journal, narrator, log_bin=log_bin) as hands:
+            opened.append(Site(target, hands, journal, state, narrator, wishes))
+            return step(opened[0])
+
+    def interrupt() -> None:
+        for site in opened:
+            site.hands.abort()
+
+    try:
+        return narrator.run(reporter, call, interrupt)
+    except (KeyboardInterrupt, ConnectionLost) as error:
+        state = replay(reporter.run, journal.entries)
+        if state.status in _MOVING and step is not _come_to_rest:
+            rest = dataclasses.replace(wishes, lock_wait_s=_AFTERMATH_S, kill_blockers=False)
+            try:
+                _beside(target, journal, reporter, rest, _come_to_rest)
+            except TablevaultError as second:
+                if isinstance(error, TablevaultError):
+                    error.hint = _run_again(state, second)
+        raise
 
 
-def _swap(site: _Site) -> SwapResult:
+def _swap(site: Site) -> SwapResult:
     began = time.monotonic()
-    state, connection = site.state, site.connection
-    if state.status in ("swapping", "rolling back"):
+    state = site.state
+    if state.status in _MOVING:
         _settle(site)
     if state.status == "swapped":
-        return _result(site, "swapped", began)
+        plan = from_record(state.swap_plan) if state.swap_plan else site.bare_plan()
+        return _finish(site, plan, began, {}, Cutover(state.run, plan, site.hands))
     if state.status != "proven":
         raise CannotComplete(
             f"run {state.run} is {state.status}, not proven",
             hint=f"complete it with: tablevault restore --resume {state.run}",
         )
-    live = {table.target: _exists(connection, table.target) for table in state.tables}
-    for table in state.tables:
-        if not _exists(connection, table.staging):
-            raise CannotComplete(f"staging table {table.staging} is not there any more")
-        refuse_entangled(connection, table.target)
-        _raise_auto_increment(connection, table, live[table.target])
-    pairs: list[tuple[TableName, TableName]] = []
-    for table in state.tables:
-        if live[table.target]:
-            pairs.append((table.target, table.kept))
-        pairs.append((table.staging, table.target))
-    had_live = {str(name): there for name, there in live.items()}
-    site.journal.append("swapping", had_live=had_live)
-    state.had_live, state.status = had_live, "swapping"
-    # The dangerous step, and the last: until here nothing live was touched, and what it does
-    # is one statement that `rollback` undoes.
-    _rename(site, pairs, given_up="swap given up")
-    site.journal.append("swapped", had_live=had_live)
-    state.status = "swapped"
-    return _result(site, "swapped", began)
+    site.require_staging()
+    plan = plan_swap(site.hands, state)
+    prove(site.hands, state.run, plan)
+    new_rows = _look_before(site, plan)
+    ids = checks.AutoIncrement(site.hands, plan)
+    cut = Cutover(state.run, plan, site.hands, ids.fit, site.wishes.kill_blockers)
+    had_live = {str(move.target): move.replaces for move in plan.moves}
+    only_restored = {
+        str(move.target): checks.lacking_rows(site.hands, move.incoming, move.target)
+        for move in plan.moves
+        if move.replaces and move.incoming
+    }
+    state.had_live, state.only_restored = had_live, only_restored
+    site.note(
+        "swapping", had_live=had_live, plan=to_record(plan), only_restored=only_restored
+    )
+    # The dangerous step, and the last: until here nothing live was touched, and it is undone
+    # as a whole when it cannot be done as a whole.
+    _carry_out(site, cut, "swap given up")
+    site.note("swapped", had_live=had_live)
+    return _finish(site, plan, began, new_rows, cut, ids)
 
 
-def _roll_back(site: _Site) -> SwapResult:
+def _look_before(site: Site, plan: Plan) -> dict[TableName, int | None]:
+    """Say what the swap will do to rows, and refuse what it may not do unasked."""
+    hands, wishes = site.hands, site.wishes
+    if not wishes.allow_orphans:
+        checks.require_no_orphans(
+            checks.orphans_before(hands, plan),
+            "the swap",
+            "put the missing rows back, restore the tables together, or accept it with "
+            "--allow-orphans",
+        )
+    counted: dict[TableName, int | None] = {}
+    for move in plan.moves:
+        if not move.replaces or move.incoming is None:
+            continue
+        if wishes.keep_new:
+            require_key(hands, move.target)
+            if any("INSERT" in trigger.when for trigger in move.triggers_after):
+                raise CannotComplete(
+                    f"--keep-new: table {move.target} has INSERT triggers, which would fire again "
+                    "for the rows carried over",
+                    hint="swap without it, and copy the rows from the kept table by hand",
+                )
+        found = checks.lacking_rows(hands, move.target, move.incoming)
+        counted[move.target] = found
+        if found is None:
+            hands.narrator.hint(
+                f"rows of {move.target} that are newer than the snapshot were not counted: "
+                f"that took longer than {checks.COUNT_S:.0f} s"
+            )
+        elif found:
+            fate = "are carried over" if wishes.keep_new else f"stay in {move.aside}"
+            way = "" if wishes.keep_new else " (--keep-new carries them over)"
+            hands.narrator.hint(
+                f"{move.target}: {found:,} rows are not in the snapshot and {fate}{way}"
+            )
+    return counted
+
+
+def _finish(
+    site: Site,
+    plan: Plan,
+    began: float,
+    new_rows: Mapping[TableName, int | None],
+    cut: Cutover,
+    ids: checks.AutoIncrement | None = None,
+) -> SwapResult:
+    """What follows the swap: ids, rows to carry over, and a look at all that must hold now."""
+    findings: list[Finding] = ids.check() if ids else []
+    carried: dict[TableName, int] = {}
+    if site.wishes.keep_new:
+        for move in plan.moves:
+            if move.replaces:
+                carried[move.target] = _carry_over(site, move.aside, move.target, findings)
+    findings += checks.differences_after(site.hands, site.state, plan)
+    for orphans in checks.orphans_after(site.hands, plan):
+        if site.wishes.allow_orphans:
+            site.narrator.hint(str(orphans))
+        else:
+            findings.append(Finding("orphans", str(orphans), orphans.link.child))
+    _tell_window(site, plan, cut)
+    return site.result("swapped", began, new_rows, carried, findings)
+
+
+def _carry_over(
+    site: Site, old: TableName, new: TableName, findings: list[Finding]
+) -> int:
+    log_bin = bool(site.state.options.get("log_bin", True))
+    site.journal.append("carrying over", old=str(old), new=str(new))
+    done = carry(site.hands, site.target, old, new, log_bin=log_bin)
+    site.journal.append("carried over", old=str(old), new=str(new), rows=done.rows)
+    if done.refused:
+        message = f"{done.refused:,} new rows did not fit and stay in {old}: {done.example}"
+        findings.append(Finding("not carried over", message, new))
+    return done.rows
+
+
+def _roll_back(site: Site) -> SwapResult:
     began = time.monotonic()
     state = site.state
-    if state.status in ("swapping", "rolling back"):
+    if state.status in _MOVING:
+        was = state.status
         _settle(site)
+        if (was, state.status) == ("swapping", "proven"):
+            site.narrator.hint("the swap had not happened: all is as it was before it")
+            return site.result("rolled back", began)
     if state.status == "rolled back":
-        return _result(site, "rolled back", began)
+        return site.result("rolled back", began)
     if state.status != "swapped":
         raise CannotComplete(f"run {state.run} is {state.status}: there is no swap to undo")
-    pairs: list[tuple[TableName, TableName]] = []
-    for table in state.tables:
-        refuse_entangled(site.connection, table.target)
-        if state.had_live.get(str(table.target)):
-            if not _exists(site.connection, table.kept):
-                raise CannotComplete(f"the kept table {table.kept} is not there any more")
-            _raise_auto_increment(site.connection, table, True, onto=table.kept)
-            pairs += [(table.target, table.undone), (table.kept, table.target)]
+    site.require_kept()
+    plan = plan_rollback(
+        site.hands, state, from_record(state.swap_plan) if state.swap_plan else None
+    )
+    prove(site.hands, state.run, plan)
+    _require_consent(site, plan)
+    ids = checks.AutoIncrement(site.hands, plan)
+    cut = Cutover(state.run, plan, site.hands, ids.fit, site.wishes.kill_blockers)
+    site.note("rolling back", had_live=dict(state.had_live), plan=to_record(plan))
+    _carry_out(site, cut, "rollback given up")
+    site.note("rolled back", had_live=dict(state.had_live))
+    findings = ids.check()
+    for orphans in checks.orphans_after(site.hands, plan):
+        site.narrator.hint(str(orphans))
+    _tell_window(site, plan, cut)
+    return site.result("rolled back", began, findings=findings)
+
+
+def _require_consent(site: Site, plan: Plan) -> None:
+    """Rows written since the swap go out of sight with the table they are in: say how many."""
+    losses = []
+    for move in plan.moves:
+        if not move.replaces:
+            continue
+        if move.incoming is None:
+            found = site.rows_more_than_restored(move.target)
         else:
-            pairs.append((table.target, table.undone))
-    site.journal.append("rolling back", had_live=dict(state.had_live))
-    state.status = "rolling back"
-    _rename(site, pairs, given_up="rollback given up")
-    site.journal.append("rolled back", had_live=dict(state.had_live))
-    state.status = "rolled back"
-    return _result(site, "rolled back", began)
-
-
-def _clean(site: _Site) -> SwapResult:
-    began = time.monotonic()
-    state = site.state
-    if state.status in ("swapping", "rolling back"):
-        _settle(site)
-    dropped = []
-    for number, table in enumerate(state.tables):
-        if number not in state.creating:
-            continue  # the run never reached it: whatever has that name is not ours
-        for name in (table.staging, table.kept, table.undone):
-            if _exists(site.connection, name):
-                statement = sql_tables.drop_table(name)
-                _patiently(site, f"dropping {name}", statement, given_up=None)
-                dropped.append(name)
-    site.journal.append("cleaned", had_live=dict(state.had_live))
-    state.status = "cleaned"
-    return SwapResult(
-        run=state.run,
-        status="cleaned",
-        tables=tuple(TableResult(table.target, 0, 0) for table in state.tables),
-        seconds=time.monotonic() - began,
-        dropped=tuple(dropped),
-    )
-
-
-def refuse_entangled(connection: Connection, table: TableName) -> None:
-    """Raise Unsupported when foreign keys or triggers would stay with the old table.
-
-    After a RENAME children go on referencing the table that was live, and its triggers follow it
-    (tried on both servers); this version does not move them.
-    """
-    keys = connection.query(sql_tables.foreign_keys_around(table))
-    if keys:
-        name = (keys[0][1] or b"").decode("utf-8", "replace")
-        raise Unsupported(
-            f"table {table} has foreign keys (`{name}`): a swap leaves them with the old table",
-            hint="restore it under another name with --as and copy the rows back by hand",
-        )
-    triggers = connection.query(sql_tables.triggers_of(table))
-    if triggers:
-        name = (triggers[0][0] or b"").decode("utf-8", "replace")
-        raise Unsupported(
-            f"table {table} has triggers (`{name}`): a swap leaves them with the old table",
-            hint="drop the triggers, swap, and create them again",
-        )
-
-
-def _raise_auto_increment(
-    connection: Connection, table: RunTable, live: bool, onto: TableName | None = None
-) -> None:
-    """The replacement must not issue ids that the live table has issued already."""
-    onto = onto or table.staging
-    if not live:
+            found = checks.lacking_rows(site.hands, move.target, move.incoming)
+            known = site.state.only_restored.get(str(move.target))
+            if found is not None:
+                found = max(0, found - (known or 0))
+        if found is None:
+            losses.append(f"the rows of {move.target} written since the swap (not counted)")
+        elif found:
+            losses.append(f"{found:,} rows of {move.target} written since the swap")
+    losses += [str(orphans) for orphans in checks.orphans_before(site.hands, plan)]
+    if not losses:
         return
-    issued = _number(connection, sql_tables.next_auto_increment(table.target))
-    own = _number(connection, sql_tables.next_auto_increment(onto))
-    if issued is not None and own is not None and issued > own:
-        with sessions.defining(connection):
-            connection.execute(sql_tables.set_auto_increment(onto, issued))
-
-
-def _rename(site: _Site, pairs: Pairs, *, given_up: str) -> None:
-    what = "renaming " + ", ".join(f"{old} to {new}" for old, new in pairs)
-    _patiently(site, what, sql_tables.rename_tables(pairs), given_up=given_up)
-
-
-def _patiently(site: _Site, what: str, statement: str, *, given_up: str | None) -> None:
-    """Run `statement`, a second of lock wait a try, until `lock_wait_s` is over.
-
-    Names the sessions that hold the tables while it waits.  When it is given up, the journal
-    says so and nothing queues for the lock.
-    """
-    connection, reporter = site.connection, site.reporter
-    connection.execute(sql_tables.set_lock_wait(_TRY_S))
-    began = time.monotonic()
-    attempt = 0
-    while True:
-        attempt += 1
-
-        def tick() -> None:
-            waited_s = time.monotonic() - began
-            reporter.emit(Waiting(what=f"{what}: waiting for the table's lock", seconds=waited_s))
-
-        try:
-            run_aside(
-                lambda: connection.execute(statement), on_tick=tick, interrupt=connection.abort
-            )
-            return
-        except StatementFailed as error:
-            blockers = tuple(
-                line
-                for table in site.state.tables
-                for line in watch.blockers(connection, table.target).lines
-            )
-            if error.errno != _LOCK_WAIT_TIMEOUT or time.monotonic() - began > site.lock_wait_s:
-                if given_up:
-                    site.journal.append(given_up, had_live=dict(site.state.had_live))
-                if error.errno != _LOCK_WAIT_TIMEOUT:
-                    raise
-                raise LockNotGranted(
-                    f"{what}: the tables were in use for {site.lock_wait_s:.0f} s"
-                    + (f" by {'; '.join(blockers)}" if blockers else ""),
-                    hint="end those sessions, or try again with a longer --lock-wait",
-                ) from None
-            reporter.emit(
-                Retrying(what=what, cause=error.message, attempt=attempt, delay_s=_PAUSE_S)
-            )
-            if blockers:
-                waited_s = time.monotonic() - began
-                reporter.emit(Waiting(what=what, seconds=waited_s, blockers=blockers))
-            time.sleep(_PAUSE_S)
-
-
-def _settle(site: _Site) -> None:
-    """Find out how a rename ended whose run died: it happened for all tables or for none."""
-    state, connection = site.state, site.connection
-    forth = state.status == "swapping"
-    moved = []
-    for table in state.tables:
-        away = table.staging if forth else table.undone
-        moved.append(_exists(connection, away) != forth)
-    if all(moved):
-        state.status = "swapped" if forth else "rolled back"
-    elif not any(moved):
-        state.status = "proven" if forth else "swapped"
-    else:
+    asides = ", ".join(str(move.aside) for move in plan.moves if move.replaces)
+    message = f"the rollback would take out of sight: {'; '.join(losses)}"
+    if not site.wishes.yes:
         raise CannotComplete(
-            f"the rename of run {state.run} was carried out for some tables only",
-            hint="look at SHOW TABLES LIKE '_tv_%' and at the run's journal before you go on",
+            message, hint=f"confirm with --yes; they stay in {asides} until `cleanup`"
         )
-    kinds = {"proven": "swap given up", "rolled back": "rolled back"}
-    kind = kinds.get(state.status, "swapped" if forth else "rollback given up")
-    site.journal.append(kind, had_live=dict(state.had_live))
+    site.narrator.hint(f"{message}; they stay in {asides} until `cleanup`")
 
 
-def _exists(connection: Connection, table: TableName) -> bool:
-    return connection.one(sql_tables.table_type(table)) is not None
+def _clean(site: Site) -> SwapResult:
+    began = time.monotonic()
+    if site.state.status in _MOVING:
+        _settle(site)
+    dropped = drop_leftovers(site)
+    site.note("cleaned", had_live=dict(site.state.had_live))
+    result = site.result("cleaned", began)
+    tables = tuple(TableResult(table.table, 0, 0) for table in result.tables)
+    return dataclasses.replace(result, tables=tables, dropped=tuple(dropped))
 
 
-def _number(connection: Connection, statement: str) -> int | None:
-    row = connection.one(statement)
-    return int(row[0]) if row and row[0] is not None else None
+_MOVING = ("swapping", "rolling back")
+_AT_REST = {
+    ("swapping", True): ("swapped", "swapped"),
+    ("swapping", False): ("proven", "swap given up"),
+    ("rolling back", True): ("rolled back", "rolled back"),
+    ("rolling back", False): ("swapped", "rollback given up"),
+}
 
 
-def _result(site: _Site, status: str, began: float) -> SwapResult:
+def _come_to_rest(site: Site) -> SwapResult:
+    began = time.monotonic()
+    _settle(site)
+    return site.result(site.state.status, began)
+
+
+def _settle(site: Site) -> None:
+    """Take a cut-over whose process died to its end, or, if it had not renamed yet, back."""
     state = site.state
-    return SwapResult(
-        run=state.run,
-        status=status,
-        tables=tuple(
-            TableResult(
-                table.target,
-                table.rows,
-                table.size_bytes,
-                kept=table.kept if state.had_live.get(str(table.target)) else None,
-            )
-            for table in state.tables
-        ),
-        seconds=time.monotonic() - began,
+    plan = from_record(state.plan) if state.plan else site.bare_plan()
+    cut = Cutover(state.run, plan, site.hands, kill_blockers=site.wishes.kill_blockers)
+    forward = cut.arrived()
+    site.narrator.doing("settling a cut-over that was interrupted")
+    cut.carry_out(forward, site.wishes.lock_wait_s)
+    state.status, kind = _AT_REST[state.status, forward]
+    site.note(kind, had_live=dict(state.had_live))
+
+
+def _carry_out(site: Site, cut: Cutover, given_up: str) -> None:
+    try:
+        cut.carry_out(True, site.wishes.lock_wait_s)
+    except ConnectionLost:
+        raise
+    except TablevaultError as error:
+        if not cut.intact():
+            error.hint = _run_again(site.state, error)
+            raise
+        cut.clear()
+        site.note(given_up, had_live=dict(site.state.had_live))
+        raise
+
+
+def _run_again(state: RunState, error: TablevaultError) -> str:
+    return (
+        f"{error.message}; the cut-over is not at an end: run `tablevault swap {state.run}` or "
+        f"`tablevault rollback {state.run}` again, which look at what is there"
     )
+
+
+def _tell_window(site: Site, plan: Plan, cut: Cutover) -> None:
+    if cut.window_s and any(plan.wanted_links(True).values()):
+        site.narrator.hint(
+            f"foreign keys were away for {cut.window_s:.2f} s while the tables were renamed; "
+            "rows without parents were looked for afterwards"
+        )

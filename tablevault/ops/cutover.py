@@ -1,0 +1,276 @@
+"""The rename and all that must follow it, in tries of about a second, to its end or back again.
+
+Nothing here trusts the journal for what has been done: each step looks at what the server holds
+and does what is missing, so that a run killed anywhere is settled by the same code.  Three ways:
+
+- MySQL: all tables are locked; foreign keys dropped, RENAME, triggers, foreign keys; unlocked.
+- MariaDB: RENAME does not work under LOCK TABLES.  The children are locked by a second
+  connection, so that nobody writes to them without their foreign key; the moving tables' own
+  foreign keys are away for the moment between.
+- Without LOCK TABLES: the same in this order, unlocked.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from tablevault.errors import CannotComplete, LockNotGranted, StatementFailed
+from tablevault.events import Retrying
+from tablevault.model import TableName
+from tablevault.mysql import relations, sql_relations, sql_tables, watch
+from tablevault.mysql import server as servers
+from tablevault.mysql.connect import Connection
+from tablevault.mysql.relations import Link
+from tablevault.ops.cutover_plan import Move, Plan
+from tablevault.ops.hands import NOT_NOW, Hands
+from tablevault.ops.trigger_moves import TriggerMoves
+
+_FIRST_PAUSE_S = 0.5  # between tries the application's queue drains
+_LONGEST_PAUSE_S = 5.0
+_TO_AN_END_S = 60.0  # how long foreign keys are tried to be put back after `lock_wait_s`
+
+
+@dataclass
+class Cutover:
+    """One plan in one pair of hands; `fit` is called right before the rename."""
+
+    run: str
+    plan: Plan
+    hands: Hands
+    fit: Callable[[], None] = lambda: None
+    kill_blockers: bool = False
+    window_began: float | None = None  # monotonic seconds: since when foreign keys are away
+    window_s: float = 0.0  # for how long they were away while others could write
+    _locked: bool = field(default=False, init=False)  # all tables, by main
+    _triggers: TriggerMoves = field(init=False)
+
+    def __post_init__(self) -> None:
+        plan = self.plan
+        self.hands.tables = (*plan.targets, *plan.outer_children, *plan.outer_parents)
+        self._triggers = TriggerMoves(self.run, plan, self.hands)
+
+    def arrived(self) -> bool:
+        """Whether the tables stand where they are to go: all of them do, or none."""
+        moved = [self._moved(move) for move in self.plan.moves]
+        if len(set(moved)) > 1:
+            raise CannotComplete(
+                f"the rename of run {self.run} was carried out for some tables only",
+                hint="look at SHOW TABLES LIKE '_tv_%' and at the run's journal before you go on",
+            )
+        return moved[0] if moved else True
+
+    def carry_out(self, forward: bool, lock_wait_s: float) -> None:
+        """Bring everything to its end (or, not `forward`, back to where it was).
+
+        Raises LockNotGranted when the tables stayed in use for `lock_wait_s`, and whatever a
+        statement failed with; then everything is where it was, or the hint says what is not.
+        """
+        began, tries = time.monotonic(), 0
+        while True:
+            tries += 1
+            try:
+                self._attempt(forward)
+                return
+            except StatementFailed as error:
+                waited_s = time.monotonic() - began
+                arrived = self.arrived() == forward
+                limit_s = lock_wait_s + (_TO_AN_END_S if arrived else 0.0)
+                if error.errno not in NOT_NOW or waited_s > limit_s:
+                    self._give_up(error, forward, arrived, waited_s)
+                self._pause(error, tries, began)
+
+    def _attempt(self, forward: bool) -> None:
+        """One try.  What fails before the rename is undone; after it, only the rest is left."""
+        if self.arrived() != forward:
+            self._triggers.stage(forward)
+        self._lock()
+        try:
+            self._converge(forward)
+        except StatementFailed as error:
+            lasting = error.errno not in NOT_NOW
+            if lasting or self.arrived() != forward:
+                self._undo(forward)
+            raise
+        finally:
+            self._unlock()
+            self._close_window()
+
+    def _undo(self, forward: bool) -> None:
+        began = time.monotonic()
+        while True:
+            try:
+                self._converge(not forward)
+                return
+            except StatementFailed as error:
+                if error.errno not in NOT_NOW or time.monotonic() - began > _TO_AN_END_S:
+                    raise
+
+    def _converge(self, forward: bool) -> None:
+        if self.arrived() != forward:
+            self._drop_links()
+            if forward:
+                self.fit()
+            pairs = self.plan.pairs(forward)
+            what = "renaming " + ", ".join(f"{old} to {new}" for old, new in pairs)
+            self.hands.run(self.hands.main, what, sql_tables.rename_tables(pairs))
+        self._triggers.settle(forward, locked=self._locked)
+        self._settle_links(forward)
+
+    def _moved(self, move: Move) -> bool:
+        main = self.hands.main
+        if move.replaces:
+            return relations.exists(main, move.aside)
+        return move.incoming is not None and not relations.exists(main, move.incoming)
+
+    def intact(self) -> bool:
+        """Whether all is as it was before the cut-over began."""
+        if self.arrived():
+            return False
+        main = self.hands.main
+        return all(
+            _has(relations.links_of(main, table), link)
+            for table, links in self.plan.wanted_links(False).items()
+            for link in links
+        )
+
+    def clear(self) -> None:
+        """After giving up: take back the triggers that were made for the table that comes."""
+        for move in self.plan.moves:
+            if move.incoming is not None and relations.exists(self.hands.main, move.incoming):
+                self._triggers.clear(move.incoming)
+
+    # ---- locks
+
+    def _lock(self) -> None:
+        hands, plan = self.hands, self.plan
+        if not plan.tied and hands.guard is not hands.main:
+            return
+        if hands.guard is not hands.main:
+            # a parent of a moving table must stay open to the connection that moves it
+            tables = [t for t in plan.outer_children if t not in plan.outer_parents]
+        else:
+            there = [
+                name
+                for move in plan.moves
+                for name in (move.target, move.incoming, move.aside)
+                if name is not None and relations.exists(hands.main, name)
+            ]
+            others = (*plan.outer_children, *plan.outer_parents)
+            tables = [*there, *(t for t in others if relations.exists(hands.main, t))]
+        tables = list(dict.fromkeys(tables))
+        if not tables or not hands.may_lock(tables):
+            return
+        hands.lock(hands.guard, tables)
+        self._locked = hands.guard is hands.main
+
+    def _unlock(self) -> None:
+        self._locked = False
+        for connection in dict.fromkeys((self.hands.main, self.hands.guard)):
+            self.hands.unlock(connection)
+
+    # ---- foreign keys
+
+    def _drop_links(self) -> None:
+        """Everything that references a moving table, or is a foreign key of one."""
+        known = self.plan.wanted_links(True), self.plan.wanted_links(False)
+        for table in dict.fromkeys((*known[0], *known[1])):
+            names = {link.name for wanted in known for link in wanted.get(table, ())}
+            own = table in self.plan.targets
+            here = relations.links_of(self.hands.main, table)
+            going = [link.name for link in here if own or link.name in names]
+            if going:
+                self._open_window()
+                what = f"dropping foreign keys of {table}: {', '.join(going)}"
+                self.hands.run(self._hand_of(table), what, sql_relations.drop_keys(table, going))
+
+    def _settle_links(self, forward: bool) -> None:
+        for table, wanted in self.plan.wanted_links(forward).items():
+            here = relations.links_of(self.hands.main, table)
+            missing = [link for link in wanted if not _has(here, link)]
+            names = {link.name for link in missing}
+            wrong = [link.name for link in here if link.name in names]
+            hand = self._hand_of(table)
+            if wrong:
+                self.hands.run(
+                    hand,
+                    f"dropping foreign keys of {table}: {', '.join(wrong)}",
+                    sql_relations.drop_keys(table, wrong),
+                )
+            if missing:
+                what = f"adding foreign keys of {table}: {', '.join(link.name for link in missing)}"
+                clauses = [link.clause for link in missing]
+                self.hands.run(hand, what, sql_relations.add_keys(table, clauses))
+
+    def _hand_of(self, table: TableName) -> Connection:
+        """Who alters a table: the one that may have it locked."""
+        hands = self.hands
+        locked = table in self.plan.outer_children and table not in self.plan.outer_parents
+        return hands.guard if locked else hands.main
+
+    def _open_window(self) -> None:
+        if self.window_began is None and not self._locked:
+            self.window_began = time.monotonic()
+
+    def _close_window(self) -> None:
+        if self.window_began is not None:
+            self.window_s += time.monotonic() - self.window_began
+            self.window_began = None
+
+    # ---- waiting
+
+    def _pause(self, error: StatementFailed, tries: int, began: float) -> None:
+        hands = self.hands
+        blockers = hands.watchdog.seen or hands.blockers(hands.looker)
+        what = "the tables are in use"
+        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(tries - 1, 4))
+        pause_s *= random.uniform(0.75, 1.25)  # not in step with what comes by the clock
+        hands.narrator.say(
+            Retrying(what="the cut-over", cause=error.message, attempt=tries, delay_s=pause_s)
+        )
+        if self.kill_blockers:
+            self._kill(hands.tables)
+            pause_s = 0.1
+        hands.narrator.doing(what, began, blockers)
+        time.sleep(pause_s)
+
+    def _kill(self, tables: Iterable[TableName]) -> None:
+        hands = self.hands
+        holders = watch.holders(hands.looker, tables, ignore=hands.ids)
+        if holders is None:
+            hands.narrator.hint(
+                "--kill-blockers: the server does not tell who holds a table's lock; MariaDB "
+                "does with the plugin: INSTALL SONAME 'metadata_lock_info'"
+            )
+            return
+        for session in holders:
+            if servers.kill(hands.looker, session.id):
+                hands.narrator.hint(f"ended {session}: it held a lock on the tables")
+
+    def _give_up(
+        self, error: StatementFailed, forward: bool, arrived: bool, waited_s: float
+    ) -> None:
+        hands = self.hands
+        if error.errno not in NOT_NOW:
+            raise error
+        blockers = hands.watchdog.seen or hands.blockers(hands.looker)
+        by = f" by {'; '.join(blockers)}" if blockers else ""
+        if arrived:
+            raise CannotComplete(
+                f"the tables of run {self.run} are renamed, but {error.message}; they were in "
+                f"use for {waited_s:.0f} s{by}",
+                hint=f"foreign keys or triggers are missing: run `tablevault swap {self.run}` "
+                "again to put them back, or `rollback`",
+            )
+        names = ", ".join(str(table) for table in self.plan.targets)
+        raise LockNotGranted(
+            f"{names}: in use for {waited_s:.0f} s{by}",
+            hint="end those sessions, or try again with a longer --lock-wait; "
+            "nothing waits for a lock any more",
+        ) from None
+
+
+def _has(links: Iterable[Link], link: Link) -> bool:
+    return any(link.same_as(one) for one in links)

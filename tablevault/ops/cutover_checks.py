@@ -1,0 +1,191 @@
+"""What is looked at before a cut-over and after it: rows that would be lost, or lose their parents.
+
+Every look is bounded in time; what could not be told in it is said, and never taken for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tablevault.errors import CannotComplete, TablevaultError, Unsupported
+from tablevault.model import Finding, Key, TableName
+from tablevault.mysql import catalog, ddl, relations, sql_tables, triggers
+from tablevault.mysql.connect import Connection
+from tablevault.mysql.relations import Link, Orphans
+from tablevault.ops.cutover_plan import Plan
+from tablevault.ops.hands import Hands
+from tablevault.ops.runs import RunState
+
+COUNT_S = 30.0  # how long rows of one table are counted before a cut-over
+ORPHANS_S = 600.0  # and looked at for parents, one foreign key
+
+
+def key_of(connection: Connection, table: TableName) -> Key | None:
+    """The key by which rows of a table are told apart; None when it has none that is exact."""
+    try:
+        return catalog.table_definition(connection, table).key
+    except (Unsupported, CannotComplete):
+        return None
+
+
+def lacking_rows(hands: Hands, table: TableName, other: TableName) -> int | None:
+    """How many rows of `table` have a key that `other` lacks.
+
+    Without a key, or where keys do not compare: how many rows more it has.  None when neither
+    could be counted within COUNT_S.
+    """
+    hands.narrator.doing(f"counting rows of {table} that {other} does not have")
+    key = key_of(hands.looker, table)
+    if key is not None:
+        names = [column.name for column in key.columns]
+        found = relations.count_lacking(hands.looker, table, other, names, COUNT_S)
+        if found is not None:
+            return found
+    ours = relations.count_rows(hands.looker, table, COUNT_S)
+    theirs = relations.count_rows(hands.looker, other, COUNT_S)
+    return None if ours is None or theirs is None else max(0, ours - theirs)
+
+
+def orphans_before(hands: Hands, plan: Plan) -> list[Orphans]:
+    """Rows that would have no parent after the cut-over, as far as they are there now."""
+    found = []
+    for link in _links_after(plan):
+        hands.narrator.doing(f"looking for rows without parents: {link}")
+        child, parent = plan.standing(link.child), plan.standing(link.parent)
+        orphans = relations.find_orphans(hands.looker, link, child, parent, ORPHANS_S)
+        if orphans is not None:
+            found.append(orphans)
+    return found
+
+
+def orphans_after(hands: Hands, plan: Plan) -> list[Orphans]:
+    """Rows that have no parent now that everything is in place."""
+    found = []
+    for link in _links_after(plan):
+        hands.narrator.doing(f"looking for rows without parents: {link}")
+        orphans = relations.find_orphans(hands.looker, link, link.child, link.parent, ORPHANS_S)
+        if orphans is not None:
+            found.append(orphans)
+    return found
+
+
+def require_no_orphans(found: Sequence[Orphans], what: str, way_on: str) -> None:
+    """Raise CannotComplete when the cut-over would leave rows without parents."""
+    if found:
+        raise CannotComplete(
+            f"{what} would leave rows without their parents: " + "; ".join(map(str, found)),
+            hint=f"{way_on}; nothing was touched",
+        )
+
+
+def differences_after(hands: Hands, state: RunState, plan: Plan) -> list[Finding]:
+    """Where what is live now is not what the snapshot and the plan say."""
+    findings: list[Finding] = []
+    main = hands.main
+    for move in plan.moves:
+        hands.narrator.doing(f"comparing the definition of {move.target}")
+        wanted = [trigger.name for trigger in move.triggers_after]
+        here = [trigger.name for trigger in triggers.triggers_of(main, move.target)]
+        if sorted(here) != sorted(wanted):
+            message = f"triggers are {here}, not {wanted}"
+            findings.append(Finding("triggers", message, move.target))
+        for link in relations.links_to(main, move.aside):
+            message = f"foreign key {link} still references the table that was live"
+            findings.append(Finding("foreign key", message, link.child))
+    for table in state.tables:
+        if table.create_sql:
+            findings += _defined_as(main, table.target, table.create_sql, plan)
+    return findings
+
+
+def _defined_as(
+    connection: Connection, table: TableName, create_sql: str, plan: Plan
+) -> Iterable[Finding]:
+    """SHOW CREATE TABLE against the snapshot's, short of names that MySQL gives to CHECKs."""
+    found = relations.definition(connection, table)
+    if found is None:
+        return [Finding("missing", "the table is not there", table)]
+    wanted, here = relations.without_links(create_sql), relations.without_links(found)
+    named = connection.server.family != "mysql"
+    have = relations.links_in(found, table)
+    expected = next((m.links_after for m in plan.moves if m.target == table), ())
+    findings = [
+        Finding("foreign key", f"{link} is missing", table)
+        for link in expected
+        if link.name and not any(link.same_as(one) for one in have)
+    ]
+    if _normal(wanted, named) != _normal(here, named):
+        findings.append(Finding("schema", "is not defined as in the snapshot", table))
+    return findings
+
+
+def renamed_checks(connection: Connection, table: TableName, create_sql: str) -> list[str]:
+    """CHECKs that MySQL has under another name now: the name was taken while staging was made."""
+    found = relations.definition(connection, table)
+    if found is None:
+        return []
+    names = {check.name for check in ddl.checks(found)}
+    return [check.name for check in ddl.checks(create_sql) if check.name not in names]
+
+
+def _normal(create_sql: str, named: bool) -> str:
+    return ddl.normalise(create_sql, constraint_names=named)
+
+
+def _links_after(plan: Plan) -> list[Link]:
+    links = list(plan.children)
+    for move in plan.moves:
+        if move.incoming is not None:
+            links += move.links_after
+    return links
+
+
+class AutoIncrement:
+    """Keeps the table that comes from issuing ids that the one that goes has issued.
+
+    Under a lock the next id is exact.  Without one, ids may be issued between the look and the
+    rename: then as many as the table needs in ten times that while are left out.
+    """
+
+    def __init__(self, hands: Hands, plan: Plan) -> None:
+        self._hands = hands
+        self._plan = plan
+        self._seen = {move.target: self._next(move.target) for move in plan.moves}
+
+    def fit(self) -> None:
+        """Raise the next id of each table that comes, if it must be."""
+        for move in self._plan.moves:
+            issued = self._next(move.target) if move.replaces else None
+            if move.incoming is None or issued is None:
+                continue
+            own = self._next(move.incoming)
+            seen = self._seen.get(move.target)
+            moved = 0 if seen is None or self._hands.guard is self._hands.main else issued - seen
+            wanted = issued + 10 * max(0, moved)
+            if own is not None and own < wanted:
+                self._raise(move.incoming, wanted)
+
+    def check(self) -> list[Finding]:
+        """After the rename: whether ids were issued by the table that went meanwhile."""
+        findings = []
+        for move in self._plan.moves:
+            last = self._next(move.aside) if move.replaces else None
+            own = self._next(move.target)
+            if last is not None and own is not None and last > own:
+                self._raise(move.target, last)
+                message = f"ids from {own} to {last - 1} may have been issued twice"
+                findings.append(Finding("auto_increment", message, move.target))
+        return findings
+
+    def _raise(self, table: TableName, value: int) -> None:
+        hands = self._hands
+        what = f"raising AUTO_INCREMENT of {table} to {value}"
+        hands.run(hands.main, what, sql_tables.set_auto_increment(table, value))
+
+    def _next(self, table: TableName) -> int | None:
+        return relations.number(self._hands.main, sql_tables.next_auto_increment(table))
+
+
+def worth_telling(error: TablevaultError) -> str:
+    """An error of a look that comes after the deed: said, not raised."""
+    return f"not looked at: {error.message}"
