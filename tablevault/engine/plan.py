@@ -51,7 +51,7 @@ def row_group_ranges(whole: KeyRange, first_keys: Sequence[KeyValue]) -> list[Ke
 
 
 def assert_tiles(
-    ranges: Sequence[KeyRange], what: str, whole: KeyRange = KeyRange(), part: str = "chunk"
+    ranges: Sequence[KeyRange], what: str, whole: KeyRange | None = None, part: str = "chunk"
 ) -> None:
     """Raise CannotComplete unless `ranges`, in order, cover `whole` once, without gap.
 
@@ -59,6 +59,7 @@ def assert_tiles(
     """
     if not ranges:
         return
+    whole = whole or KeyRange()
     if ranges[0].lo != whole.lo or ranges[-1].hi != whole.hi:
         raise CannotComplete(f"the {part}s of {what} do not reach both ends of its key range")
     for index, (left, right) in enumerate(pairwise(ranges)):
