@@ -178,7 +178,7 @@ class Reporter:
         self.phase = ""
         self.percent: float | None = None
         self._observers = [observer]
-        self._began = time.monotonic()
+        self._began = self._said = time.monotonic()
 
     def add(self, observer: Observer) -> None:
         """Show every event from here on to one more observer, after the others."""
@@ -189,6 +189,11 @@ class Reporter:
         """Seconds since the reporter was made."""
         return time.monotonic() - self._began
 
+    @property
+    def quiet_s(self) -> float:
+        """Seconds since it last said anything."""
+        return time.monotonic() - self._said
+
     def emit(self, event: E) -> E:
         """Stamp `event` and show it; return it as shown."""
         if event.percent is not None:
@@ -198,6 +203,7 @@ class Reporter:
         )
         for observer in self._observers:
             observer(stamped)
+        self._said = time.monotonic()
         return stamped
 
     def begin_phase(self, phase: str, detail: str = "") -> None:

@@ -1,7 +1,8 @@
 """A question asked again and again in a thread of its own, whose answer is never waited for.
 
 The monitor of a long operation must be unable to hang or fail it: the coordinator reads `latest`
-and goes on.  An asker that raises is asked no more and its error is kept as `failure`.
+and goes on.  An asker that raises is asked no more and its error is kept as `failure`, whatever it
+is: not even a bug in the monitor may reach the operation.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
-
-from tablevault.errors import TablevaultError
 
 A = TypeVar("A")
 
@@ -29,7 +28,7 @@ class Poller(Generic[A]):
         self._thread = threading.Thread(target=self._body, daemon=True)
         self.latest: A | None = None
         self.answered_at: float | None = None  # monotonic seconds of the latest answer
-        self.failure: TablevaultError | None = None
+        self.failure: Exception | None = None
 
     def start(self) -> Poller[A]:
         """Begin to ask; the first answer comes when it comes."""
@@ -52,7 +51,7 @@ class Poller(Generic[A]):
                 self.latest = self._ask()
                 self.answered_at = time.monotonic()
                 self._done.wait(self._every_s)
-        except TablevaultError as error:
+        except Exception as error:
             self.failure = error
         finally:
             self._close()

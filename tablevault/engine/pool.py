@@ -80,15 +80,24 @@ class Pool(Generic[C, T, R]):
         self._feeders.append((source, interrupt))
         self._open += 1
 
-    def run(self, on_result: Callable[[R], None], on_tick: Callable[[], None]) -> None:
+    def run(
+        self,
+        on_result: Callable[[R], None],
+        on_tick: Callable[[], None],
+        *,
+        first_tick_s: float | None = None,
+        on_stopping: Callable[[], None] = lambda: None,
+    ) -> None:
         """Work until nothing is left; `on_result` may add tasks.
 
         Raises the first error of a worker, a feeder, `on_result` or `on_tick`, after all workers
-        have been stopped.  What a stopped worker says afterwards is not heard.
+        have been stopped.  What a stopped worker says afterwards is not heard.  `first_tick_s`
+        brings the first tick forward; `on_stopping` is called at every tick while it waits for
+        workers to end.
         """
         self._start()
         try:
-            next_tick = time.monotonic() + self._tick_s
+            next_tick = time.monotonic() + (self._tick_s if first_tick_s is None else first_tick_s)
             while self._open:
                 wait_s = max(0.0, next_tick - time.monotonic())
                 try:
@@ -101,9 +110,9 @@ class Pool(Generic[C, T, R]):
                     on_tick()
                     next_tick = time.monotonic() + self._tick_s
         except BaseException:
-            self._stop(interrupt=True)
+            self._stop(on_stopping, interrupt=True)
             raise
-        self._stop(interrupt=False)
+        self._stop(on_stopping, interrupt=False)
 
     def _handle(
         self, result: object, error: BaseException | None, on_result: Callable[[R], None]
@@ -155,7 +164,7 @@ class Pool(Generic[C, T, R]):
         except BaseException as error:
             self._results.put((None, error))
 
-    def _stop(self, *, interrupt: bool) -> None:
+    def _stop(self, on_stopping: Callable[[], None], *, interrupt: bool) -> None:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -166,7 +175,10 @@ class Pool(Generic[C, T, R]):
                 interrupt_source()
         deadline = time.monotonic() + _STOP_GRACE_S
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            while thread.is_alive() and time.monotonic() < deadline:
+                thread.join(min(self._tick_s, max(0.0, deadline - time.monotonic())))
+                if thread.is_alive():
+                    on_stopping()
 
 
 def run_aside(
@@ -175,6 +187,7 @@ def run_aside(
     on_tick: Callable[[], None],
     interrupt: Callable[[], None],
     tick_s: float = TICK_S,
+    first_tick_s: float | None = None,
 ) -> R:
     """Run one blocking call in a thread while the coordinator ticks; return what it returns.
 
@@ -198,7 +211,7 @@ def run_aside(
         [None], work, interrupt=interrupt_running, tick_s=tick_s
     )
     pool.add(call)
-    pool.run(results.append, on_tick)
+    pool.run(results.append, on_tick, first_tick_s=first_tick_s, on_stopping=on_tick)
     if not results:
         raise CannotComplete("an inner step ended without a result")
     return results[0]

@@ -118,6 +118,10 @@ class Connection:
             return False
         return True
 
+    def limit_silence(self, seconds: int) -> None:
+        """From now on a server that is silent for so long costs the connection: ConnectionLost."""
+        wire.set_read_timeout(self.driver, seconds)
+
     def close(self) -> None:
         """Say goodbye if one can, and release the socket; never raises, may be repeated."""
         if self._closed is None:

@@ -27,6 +27,8 @@ _PRIVILEGE = "ask for the privilege, or see `tablevault doctor` for what each co
 _HINTS = {
     1021: "the server's disk is full: free space on its data directory and tmpdir, then resume",
     1028: "the server's disk or tmpdir is full or unwritable: free space, then resume",
+    1026: "the server's disk or tmpdir is full or unwritable: free space, then resume",
+    1878: "the server's tmpdir is full: free space there (innodb_tmpdir, tmpdir), then resume",
     1114: "no room for the table: free space on the data directory and tmpdir, then resume",
     1135: "the server cannot create another thread: lower --threads",
     1040: "lower --threads, or raise the server's max_connections",

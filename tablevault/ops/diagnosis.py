@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tablevault.ops.lookout import View
+from tablevault.ops.lookout import LOCK_WAITS, View
 
 _REDO_FULL = 0.88
 _DIRTY_FULL = 0.88
@@ -63,7 +63,13 @@ def _cause(
     view: View, states: dict[int, str], doing: Sequence[Doing], working: bool
 ) -> tuple[str, str, bool]:
     text = " ".join(states.values()).lower()
-    if "metadata lock" in text or "backup lock" in text or "global read lock" in text:
+    if "row lock" in text:
+        return (
+            "another transaction holds rows that a statement of ours needs",
+            "end the session that is named, or wait for its commit",
+            False,
+        )
+    if any(mark in text for mark in LOCK_WAITS):
         return (
             "a session holds a lock that a statement of ours waits for",
             "end the session that is named, or wait for it",
@@ -71,6 +77,12 @@ def _cause(
         )
     if "disk full" in text or "no space" in text:
         return "the server's disk is full", "free space on its data directory and tmpdir", False
+    if view.unseen and not states:
+        return (
+            f"the server cannot be asked: {view.unseen}",
+            "look whether it runs and can be reached; the run goes on when it answers",
+            False,
+        )
     if view.pressure.redo is not None and view.pressure.redo > _REDO_FULL:
         return (
             f"the redo log is full ({view.pressure.redo:.0%}): the server flushes pages before it "
@@ -82,12 +94,6 @@ def _cause(
         return (
             f"the buffer pool is full of unflushed pages ({view.pressure.dirty:.0%})",
             "it goes on by itself; innodb_io_capacity and the disk decide how fast",
-            False,
-        )
-    if view.unseen and not states:
-        return (
-            f"the server cannot be asked: {view.unseen}",
-            "look whether it runs and can be reached; the run goes on when it answers",
             False,
         )
     if working:
@@ -102,6 +108,7 @@ def _cause(
         )
     return (
         "the server has a statement of ours and none of its counters moves",
-        "look at the server's error log and disk; the statement can be ended with KILL",
+        "look whether its disk is full (its error log says so); the statement can be ended with "
+        "KILL",
         False,
     )

@@ -7,17 +7,21 @@ again, and what this account may not see is simply not seen, and said once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 from tablevault.engine.poller import Poller
 from tablevault.errors import StatementFailed, TablevaultError
-from tablevault.mysql import pressure, watch
+from tablevault.mysql import lock_waits, pressure, watch
 from tablevault.mysql import server as servers
 from tablevault.mysql.connect import Connection
 
 LOOK_EVERY_S = 0.5
 _DEEP_EVERY_S = 2.0  # process list and locks, while something stands still
+_STALE_AFTER_S = 4.0  # a look that is older says nothing of now
+_SILENT_S = 10  # of its own connection; then it opens another
+_SHOWN_IDLE = 5
+LOCK_WAITS = ("metadata lock", "backup lock", "global read lock", "table flush")
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,22 @@ class Lookout:
 
     @property
     def view(self) -> View:
-        """The latest look; an empty one before the first."""
-        return self.poller.latest or View(at_s=time.monotonic())
+        """The latest look; an empty one before the first.
+
+        Of one that is too old only the counters count, and it says why nothing newer is there.
+        """
+        now_s = time.monotonic()
+        latest = self.poller.latest
+        failure = self.poller.failure
+        if failure is not None:
+            return View(at_s=now_s, unseen=f"the monitor has failed: {failure!r}")
+        if latest is None:
+            return View(at_s=now_s)
+        silent_s = now_s - latest.at_s
+        if silent_s < _STALE_AFTER_S:
+            return latest
+        unseen = f"it has not answered the monitor for {silent_s:.0f} s"
+        return replace(latest, states={}, blockers=(), unseen=latest.unseen or unseen)
 
     def _look(self) -> View:
         try:
@@ -68,6 +86,7 @@ class Lookout:
     def _look_now(self) -> View:
         if self._connection is None or self._connection.closed:
             self._connection = self._open_connection()
+            self._connection.limit_silence(_SILENT_S)
         connection = self._connection
         percents = {}
         for number in self._building():
@@ -94,16 +113,31 @@ class Lookout:
         now_s = time.monotonic()
         if self._deep_view is None or now_s - self._deep_view[0] > _DEEP_EVERY_S:
             ours = set(self._connections())
-            states = {
-                process.id: process.state or process.command
-                for process in servers.processes(connection)
-                if process.id in ours
-            }
+            processes = servers.processes(connection)
+            states = {one.id: one.state or one.command for one in processes if one.id in ours}
+            for waiting, holding in lock_waits.row_lock_waits(connection).items():
+                if waiting in ours:
+                    states[waiting] = f"waiting for a row lock of connection {holding}"
             seen = watch.blockers(connection, None, ignore=ours)
-            self._deep_view = (now_s, states, seen.lines, seen.hint)
+            lines = seen.lines
+            if not lines and any(mark in " ".join(states.values()).lower() for mark in LOCK_WAITS):
+                lines = _idle_lines(processes, {*ours, connection.id})
+            self._deep_view = (now_s, states, lines, seen.hint)
         return self._deep_view[1:]
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _idle_lines(processes: Sequence[servers.Process], ignore: Collection[int]) -> tuple[str, ...]:
+    """Sessions that idle outside a transaction: they may hold LOCK TABLES or a global read lock."""
+    idle = [one for one in processes if one.command == "Sleep" and one.id not in ignore]
+    idle.sort(key=lambda one: -one.seconds)
+    lines = [
+        f"connection {one.id} ({one.user}@{one.host.rsplit(':', 1)[0]}), idle {one.seconds} s"
+        for one in idle[:_SHOWN_IDLE]
+    ]
+    more = len(idle) - len(lines)
+    return (*lines, f"and {more} more that idle") if more else tuple(lines)

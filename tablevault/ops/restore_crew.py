@@ -14,14 +14,14 @@ from pathlib import Path
 from tablevault.engine.gauge import Gauge
 from tablevault.engine.pool import Pool
 from tablevault.engine.throttle import Throttle
-from tablevault.events import ChunkDone, Reporter, TableDone, TableProgress
+from tablevault.events import ChunkDone, Reporter, TableDone, TableProgress, Waiting
 from tablevault.mysql.connect import Connection
 from tablevault.ops.diagnosis import Doing
 from tablevault.ops.lookout import Lookout
 from tablevault.ops.options import RestoreOptions
 from tablevault.ops.restore_board import Board, BuildIndex, LoadGroup, ProveTable, Task
 from tablevault.ops.restore_worker import Loader, describe
-from tablevault.ops.running import ProgressSampler
+from tablevault.ops.running import ProgressSampler, first_tick_s
 from tablevault.ops.watchdog import Watchdog
 
 
@@ -44,6 +44,7 @@ class Crew:
         self._sampler = ProgressSampler(reporter, board.cost_total)
         self._gauge = Gauge()
         self._throttle = Throttle(enabled=not options.emergency)
+        self._stopping_since: float | None = None
         self._lookout = Lookout(open_connection, self._connection_ids, self._building)
         self._watchdog = Watchdog(
             reporter,
@@ -63,7 +64,12 @@ class Crew:
         with self._lookout.poller:
             for task, priority in self._board.first_tasks():
                 self._pool.add(task, priority=priority)
-            self._pool.run(self._on_result, self._on_tick)
+            self._pool.run(
+                self._on_result,
+                self._on_tick,
+                first_tick_s=first_tick_s(self._reporter),
+                on_stopping=self._on_stopping,
+            )
             self._on_tick()
 
     def _on_result(self, task: Task) -> None:
@@ -85,6 +91,12 @@ class Crew:
         self._sampler.show(tables, bytes_total=self._board.bytes_total, cost_done=cost_done)
         self._press()
         self._watchdog.tick((cost_done, self._steps(tables)))
+
+    def _on_stopping(self) -> None:
+        if self._stopping_since is None:
+            self._stopping_since = time.monotonic()
+        waited_s = time.monotonic() - self._stopping_since
+        self._reporter.emit(Waiting(what="the workers to stop", seconds=waited_s))
 
     def _press(self) -> None:
         before_s = self._throttle.pause_s

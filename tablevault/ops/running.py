@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tablevault.engine.meter import Meter
-from tablevault.engine.pool import run_aside
+from tablevault.engine.pool import TICK_S, run_aside
 from tablevault.errors import Interrupted, TablevaultError
 from tablevault.events import Progress, Reporter, RunBegan, RunEnded, TableProgress, Waiting
 from tablevault.ops.status import shown
@@ -77,7 +77,14 @@ def aside(
     def tick() -> None:
         reporter.emit(Waiting(what=what, seconds=time.monotonic() - began_s))
 
-    return run_aside(call, on_tick=tick, interrupt=interrupt)
+    return run_aside(
+        call, on_tick=tick, interrupt=interrupt, first_tick_s=first_tick_s(reporter)
+    )
+
+
+def first_tick_s(reporter: Reporter) -> float:
+    """Until the next step's first tick: short steps in a row must not add up to a silence."""
+    return max(0.0, TICK_S - reporter.quiet_s)
 
 
 class ProgressSampler:
