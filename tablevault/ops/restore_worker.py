@@ -117,10 +117,18 @@ class Loader:
         if not lost.closed:
             return
         self.connection = self._open_connection()
+        if self._stopping.is_set():  # it was interrupted while there was nothing to interrupt
+            self.connection.abort()
         if servers.same_start(lost.server, self.connection.server):
             # the server may not have noticed: what ran there runs on, and holds its locks
             servers.kill(self.connection, lost.id)
-            servers.await_gone(self.connection, lost.id, timeout_s=_ROLLED_BACK_WITHIN_S)
+            within_s = _ROLLED_BACK_WITHIN_S
+            if not servers.await_gone(self.connection, lost.id, timeout_s=within_s):
+                raise CannotComplete(
+                    f"connection {lost.id}, which was lost, is still rolling back on the server "
+                    f"after {within_s:.0f} s",
+                    hint="wait until SHOW PROCESSLIST does not show it any more",
+                )
 
     def _note(self, task: Task, error: TablevaultError, attempt: int, delay_s: float) -> None:
         self.notes.put(
