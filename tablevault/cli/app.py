@@ -9,6 +9,7 @@ import sys
 import click
 
 import tablevault
+from tablevault.cli.commands_doctor import doctor_command
 from tablevault.cli.commands_restore import (
     cleanup_command,
     restore_command,
@@ -72,6 +73,7 @@ for _command in (
     verify_command,
     list_command,
     show_command,
+    doctor_command,
     watch_command,
 ):
     app.add_command(_command)

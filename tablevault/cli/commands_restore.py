@@ -53,6 +53,7 @@ _lock_wait_option = option(
 )
 @option("--no-binlog", is_flag=True, help="Keep it out of the binary log: replicas do not follow.")
 @option("--resume", metavar="RUN", help="Go on with a restore that was interrupted.")
+@option("--new", is_flag=True, help="Begin anew although a run on the tables was not finished.")
 @option("--emergency", is_flag=True, help="Do not slow down when the server is under pressure.")
 @option(
     "--stall-action",
@@ -81,6 +82,7 @@ def restore_command(
     indexes: str | None,
     no_binlog: bool,
     resume: str | None,
+    new: bool,
     emergency: bool,
     stall_action: str | None,
     stall_after: float | None,
@@ -103,6 +105,7 @@ def restore_command(
         log_bin=not no_binlog,
         swap=swap,
         lock_wait_s=lock_wait,
+        new=new,
         emergency=emergency,
         **_given(
             threads=setting(ctx, "threads"),
@@ -189,6 +192,7 @@ def _check(
         "--indexes": ctx.params["indexes"],
         "--no-binlog": ctx.params["no_binlog"],
         "--threads": ctx.params["threads"],
+        "--new": options.new,
     }
     given = [name for name, value in fixed.items() if value]
     if given:

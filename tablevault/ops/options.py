@@ -40,6 +40,7 @@ class RestoreOptions:
     keep_new: bool = False  # carry over rows of the live table whose keys the snapshot lacks
     kill_blockers: bool = False  # end the sessions that hold the tables at the cut-over
     allow_orphans: bool = False  # swap although rows would be left without their parents
+    new: bool = False  # begin although another run on the same tables was not finished
     emergency: bool = False  # lift every limit but safety: no slowing down under pressure
     stall_action: str = "warn"  # warn | cancel | abort, when a stall lasts
     stalled_after_s: float = 20.0  # how long nothing may move before it is called a stall

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from tablevault.engine.plan import assert_tiles
 from tablevault.errors import CannotComplete, Unsupported, UsageError
@@ -10,6 +11,7 @@ from tablevault.model import Snapshot, TableEntry, TableName
 from tablevault.mysql import ddl, sink, sql_tables
 from tablevault.mysql.connect import Connection, ConnectOptions, connect
 from tablevault.names import MAX_IDENTIFIER_CHARS, kept_table, set_aside_table, staging_table
+from tablevault.ops import doctor
 from tablevault.ops.options import RestoreOptions
 from tablevault.ops.restore_board import TableJob
 from tablevault.ops.runs import RunTable
@@ -130,12 +132,15 @@ def preflight(
     options: RestoreOptions,
     *,
     ours: Collection[TableName] = (),
+    state_dir: Path | None = None,
+    resumed: str | None = None,
 ) -> Terms:
     """On which terms the server takes the rows, when nothing stands in the way.
 
     Raises before anything is created: another server family, a schema that is missing, a view
     in the place of a table, a staging name that is taken (unless it is `ours`, of a run that is
-    resumed).
+    resumed), an unfinished run on the same tables (by `state_dir`), and whatever else `doctor`
+    would call fatal.
     """
     with connect(target) as connection:
         if connection.server.family != snapshot.server.family:
@@ -146,6 +151,9 @@ def preflight(
             )
         for job in jobs:
             _check_names(connection, job, ours)
+        doctor.require_restorable(
+            connection, snapshot, jobs, options, state_dir=state_dir, resumed=resumed
+        )
         terms = read_terms(connection, log_bin=options.log_bin)
         if not terms.local_infile:
             largest = max((job.entry.largest_row for job in jobs), default=0)

@@ -42,6 +42,7 @@ KEPT_LINES = 50  # hints, retries, finished tables: what scrolls past
 _LAST_WRITE_WITHIN_S = 2.0  # how long the end of a run may wait for its last status
 _FORGOTTEN_AFTER_S = 7 * 86400.0  # folders of runs that left nothing but a status
 
+_GONE = "gone"
 _LATEST = {PhaseBegan: "phase", Progress: "progress", Waiting: "waiting", RunEnded: "ended"}
 _UNSHOWN = (ChunkDone, TablePlanned)  # too many to keep, and the figures hold their sum
 
@@ -189,20 +190,20 @@ def process_lives(status: Status, *, stale_after_s: float = 15.0) -> bool:
     except PermissionError:
         pass  # somebody else's, but there
     now = process_began(status.pid)
-    return not (now and status.process_began and now != status.process_began)
+    return now != _GONE and not (now and status.process_began and now != status.process_began)
 
 
 def process_began(pid: int) -> str:
     """When a process began, in the system's own ticks; empty where that cannot be seen.
 
-    A process that has ended and was not yet waited for counts as gone.
+    "gone" for one that has ended and was not yet waited for.
     """
     try:
         text = Path(f"/proc/{pid:d}/stat").read_text()
     except OSError:
         return ""
     fields = text.rpartition(")")[2].split()  # the name before may hold anything
-    return "gone" if fields[0] in "ZX" else fields[19]
+    return _GONE if fields[0] in "ZX" else fields[19]
 
 
 def _replace(folder: Path, record: Mapping[str, Any]) -> None:
