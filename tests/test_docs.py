@@ -22,7 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
 COMMANDS = {command.name: command for command in reference.commands()}
 GLOBAL = {"--help", "--version"}
-COMING = {"doctor"}  # commands that messages name already
+COMING: set[str] = set()  # commands that messages name already
 
 
 def page_id(path: Path) -> str:
