@@ -69,6 +69,11 @@ def choose_tables(control: Connection, options: SnapshotOptions) -> tuple[TableD
         raise UsageError("there are no tables to snapshot", hint="name them as schema.table")
     definitions = catalog.table_definitions(control, tables)
     for definition in definitions:
+        if all(column.generated for column in definition.columns):
+            raise Unsupported(
+                f"table {definition.table} has generated columns only: its rows hold no data",
+                hint="leave the table out",
+            )
         if definition.engine.lower() not in _ONE_INSTANT:
             raise Unsupported(
                 f"table {definition.table} has engine {definition.engine}, whose rows cannot be "
