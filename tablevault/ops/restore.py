@@ -7,7 +7,6 @@ table whole and the run resumable from its journal.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,11 +18,18 @@ from tablevault.model import Snapshot, TableName
 from tablevault.mysql.connect import Connection, ConnectOptions, Purpose, connect
 from tablevault.names import new_run_id
 from tablevault.ops import remains
-from tablevault.ops.options import RestoreOptions, RestoreResult, TableResult
+from tablevault.ops.options import RestoreOptions, RestoreResult, SwapResult, TableResult
 from tablevault.ops.restore_board import Board, TableJob
 from tablevault.ops.restore_crew import Crew
 from tablevault.ops.restore_plan import index_policy, plan_jobs, preflight, run_table
 from tablevault.ops.restore_worker import Loader
+from tablevault.ops.resumption import (
+    recorded,
+    resumed_board,
+    resumed_jobs,
+    resumed_options,
+    staged,
+)
 from tablevault.ops.running import aside, reported
 from tablevault.ops.runs import RunState, header, replay, run_folder
 from tablevault.ops.site import Wishes
@@ -77,10 +83,11 @@ def restore(
             lambda: preflight(target, snapshot, jobs, options, state_dir=state_dir),
         )
         # From here on the journal says, before each step, what this run makes on the server.
-        with Journal.create(
-            state_dir / run,
-            run,
-            header(snapshot.id, _recorded(options), [run_table(job, run) for job in jobs]),
+        head = header(snapshot.id, recorded(options), [run_table(job, run) for job in jobs])
+        with aside(
+            reporter,
+            "beginning the journal",
+            lambda: Journal.create(state_dir / run, run, head),
         ) as journal:
             site = _Site(target, store, snapshot, jobs, options, journal, reporter, terms)
             return _carry_out(site, Board(jobs))
@@ -104,28 +111,27 @@ def resume(
     with Journal.open(run_folder(state_dir, run)) as journal:
         state = replay(run, journal.entries)
         with reported(reporter, "restore", snapshot=state.snapshot, state_dir=state_dir):
-            if state.status not in ("begun", "proven"):
-                raise CannotComplete(f"run {run} is {state.status}: there is nothing to resume")
+            now = now or RestoreOptions()
+            if state.status != "begun" and (now.swap or state.status != "proven"):
+                return _resume_swap(target, journal, state, reporter, now)
             reporter.begin_phase("checking", "manifest and files")
-            options = _resumed_options(state, now or RestoreOptions())
+            options = resumed_options(state, now)
             snapshot, jobs = aside(
                 reporter,
                 "reading the manifest",
                 lambda: _read_plan(store, state.snapshot, options, run),
             )
-            jobs = _resumed_jobs(jobs, state)
+            jobs = resumed_jobs(jobs, state)
             check_files(reporter, store, snapshot, [job.entry for job in jobs], options.threads)
             reporter.begin_phase("planning", "what the dead run left")
             aside(reporter, "ending what still runs", lambda: remains.end(target, state))
             terms = aside(
                 reporter,
                 "asking the server",
-                lambda: preflight(
-                    target, snapshot, jobs, options, ours=_staged(state), resumed=run
-                ),
+                lambda: preflight(target, snapshot, jobs, options, ours=staged(state), resumed=run),
             )
             site = _Site(target, store, snapshot, jobs, options, journal, reporter, terms)
-            return _carry_out(site, _resumed_board(jobs, state))
+            return _carry_out(site, resumed_board(jobs, state))
 
 
 def _read_plan(
@@ -139,9 +145,21 @@ def _carry_out(site: _Site, board: Board) -> RestoreResult:
     """Load, index and prove every table; swap last, and only if asked to."""
     reporter = site.reporter
     reporter.begin_phase("loading", index_policy(site.jobs))
+    _work_off(site, board)
+    aside(reporter, "writing the journal", lambda: site.journal.append("proven all"))
+    if site.options.swap:
+        swapped = _swap(site.target, site.journal, reporter, site.options)
+        kept = {table.table: table.kept for table in swapped.tables}
+        return _result(site, "swapped", kept, _swap_hints(swapped))
+    return _result(site, "proven", {}, ())
+
+
+def _work_off(site: _Site, board: Board) -> None:
+    """All of the board, by a crew; whatever ends it early ends its statements on the server too."""
+    reporter = site.reporter
     with ExitStack() as stack:
-        loaders = aside(reporter, "opening connections", lambda: _open_loaders(site, stack))
         try:
+            loaders = aside(reporter, "opening connections", lambda: _open_loaders(site, stack))
             Crew(
                 board,
                 loaders,
@@ -150,6 +168,7 @@ def _carry_out(site: _Site, board: Board) -> RestoreResult:
                 lambda: connect(site.target),
                 site.journal.path.with_name("stacks.txt"),
             ).run()
+            aside(reporter, "closing connections", stack.close)
         except BaseException as error:
             reporter.begin_phase("stopping", "ending what still runs on the server")
             left = replay(reporter.run, site.journal.entries)
@@ -165,20 +184,50 @@ def _carry_out(site: _Site, board: Board) -> RestoreResult:
                     "restore interrupted", hint=_both_ways(None, reporter.run)
                 ) from None
             raise
-    site.journal.append("proven all")
-    hints: tuple[str, ...] = ()
-    if site.options.swap:
-        reporter.begin_phase("swapping")
-        wishes = Wishes(
-            lock_wait_s=site.options.lock_wait_s,
-            keep_new=site.options.keep_new,
-            kill_blockers=site.options.kill_blockers,
-            allow_orphans=site.options.allow_orphans,
+
+
+def _swap(
+    target: ConnectOptions, journal: Journal, reporter: Reporter, options: RestoreOptions
+) -> SwapResult:
+    reporter.begin_phase("swapping")
+    wishes = Wishes(
+        lock_wait_s=options.lock_wait_s,
+        keep_new=options.keep_new,
+        kill_blockers=options.kill_blockers,
+        allow_orphans=options.allow_orphans,
+    )
+    return swap_proven(target, journal, reporter, wishes)
+
+
+def _swap_hints(swapped: SwapResult) -> tuple[str, ...]:
+    return (*swapped.hints, *(str(finding.message) for finding in swapped.findings))
+
+
+def _resume_swap(
+    target: ConnectOptions,
+    journal: Journal,
+    state: RunState,
+    reporter: Reporter,
+    now: RestoreOptions,
+) -> RestoreResult:
+    """The rest of a run whose tables are all proven: only the swap is left, or not even that."""
+    if state.status not in ("proven", "swapping", "swapped") or not now.swap:
+        unfinished = state.status == "swapping"
+        raise CannotComplete(
+            f"run {state.run} is {state.status}: there is nothing to resume",
+            hint=f"complete it with `tablevault swap {state.run}`" if unfinished else None,
         )
-        swapped = swap_proven(site.target, site.journal, reporter, wishes)
-        hints += (*swapped.hints, *(str(finding.message) for finding in swapped.findings))
-        return _result(site, "swapped", {t.table: t.kept for t in swapped.tables}, hints)
-    return _result(site, "proven", {}, hints)
+    reporter.begin_phase("planning", "what the dead run left")
+    aside(reporter, "ending what still runs", lambda: remains.end(target, state))
+    swapped = _swap(target, journal, reporter, now)
+    return RestoreResult(
+        run=state.run,
+        snapshot=state.snapshot,
+        status="swapped",
+        tables=swapped.tables,
+        seconds=reporter.seconds,
+        hints=_swap_hints(swapped),
+    )
 
 
 def _both_ways(hint: str | None, run: str) -> str:
@@ -215,56 +264,6 @@ def _open_loaders(site: _Site, stack: ExitStack) -> list[Loader]:
         stack.callback(loader.close)
         loaders.append(loader)
     return loaders
-
-
-def _resumed_options(state: RunState, now: RestoreOptions) -> RestoreOptions:
-    return dataclasses.replace(
-        _remembered(state.options),
-        swap=now.swap,
-        lock_wait_s=now.lock_wait_s,
-        emergency=now.emergency,
-        stall_action=now.stall_action,
-        stalled_after_s=now.stalled_after_s,
-    )
-
-
-def _resumed_jobs(jobs: tuple[TableJob, ...], state: RunState) -> tuple[TableJob, ...]:
-    """Staging tables that cannot be gone on with are replaced: half created, or without a key."""
-    return tuple(
-        dataclasses.replace(
-            job,
-            replace_staging=job.index in state.creating
-            and (job.index not in state.created or not job.keyed),
-        )
-        for job in jobs
-    )
-
-
-def _resumed_board(jobs: tuple[TableJob, ...], state: RunState) -> Board:
-    created = frozenset(
-        job.index for job in jobs if job.index in state.created and not job.replace_staging
-    )
-    begun = {n: groups for n, groups in state.begun_groups().items() if n in created}
-    return Board(jobs, begun, created)
-
-
-def _staged(state: RunState) -> frozenset[TableName]:
-    return frozenset(state.tables[number].staging for number in state.creating)
-
-
-def _recorded(options: RestoreOptions) -> dict[str, object]:
-    record = dataclasses.asdict(options)
-    if options.as_table:
-        record["as_table"] = [options.as_table.schema, options.as_table.name]
-    return record
-
-
-def _remembered(record: Mapping[str, object]) -> RestoreOptions:
-    values = dict(record)
-    values["patterns"] = tuple(values["patterns"])  # type: ignore[arg-type]
-    if values["as_table"]:
-        values["as_table"] = TableName(*values["as_table"])  # type: ignore[misc]
-    return RestoreOptions(**values)  # type: ignore[arg-type]
 
 
 def _result(

@@ -1,0 +1,65 @@
+"""What a resumed restore takes over from the run that died: its options, its tables, its board."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from tablevault.model import TableName
+from tablevault.ops.options import RestoreOptions
+from tablevault.ops.restore_board import Board, TableJob
+from tablevault.ops.runs import RunState
+
+
+def resumed_options(state: RunState, now: RestoreOptions) -> RestoreOptions:
+    """What the run makes is as it began; how it waits, and whether it swaps, is said anew."""
+    return dataclasses.replace(
+        _remembered(state.options),
+        swap=now.swap,
+        lock_wait_s=now.lock_wait_s,
+        emergency=now.emergency,
+        stall_action=now.stall_action,
+        stalled_after_s=now.stalled_after_s,
+    )
+
+
+def resumed_jobs(jobs: tuple[TableJob, ...], state: RunState) -> tuple[TableJob, ...]:
+    """Staging tables that cannot be gone on with are replaced: half created, or without a key."""
+    return tuple(
+        dataclasses.replace(
+            job,
+            replace_staging=job.index in state.creating
+            and (job.index not in state.created or not job.keyed),
+        )
+        for job in jobs
+    )
+
+
+def resumed_board(jobs: tuple[TableJob, ...], state: RunState) -> Board:
+    """The board with what was created, and the row groups whose commit is uncertain."""
+    created = frozenset(
+        job.index for job in jobs if job.index in state.created and not job.replace_staging
+    )
+    begun = {n: groups for n, groups in state.begun_groups().items() if n in created}
+    return Board(jobs, begun, created)
+
+
+def staged(state: RunState) -> frozenset[TableName]:
+    """The staging tables that the run may have made: they are its own."""
+    return frozenset(state.tables[number].staging for number in state.creating)
+
+
+def recorded(options: RestoreOptions) -> dict[str, object]:
+    """The options as the journal's header keeps them."""
+    record = dataclasses.asdict(options)
+    if options.as_table:
+        record["as_table"] = [options.as_table.schema, options.as_table.name]
+    return record
+
+
+def _remembered(record: Mapping[str, object]) -> RestoreOptions:
+    values = dict(record)
+    values["patterns"] = tuple(values["patterns"])  # type: ignore[arg-type]
+    if values["as_table"]:
+        values["as_table"] = TableName(*values["as_table"])  # type: ignore[misc]
+    return RestoreOptions(**values)  # type: ignore[arg-type]
