@@ -124,6 +124,15 @@ class Chunk:
 
 
 @dataclass(frozen=True)
+class TriggerSettings:
+    """The session in which a trigger was made, which it keeps for life."""
+
+    sql_mode: str
+    charset: str  # character_set_client
+    collation: str  # collation_connection
+
+
+@dataclass(frozen=True)
 class TableDef:
     """A table's definition, as read under the snapshot's lock."""
 
@@ -136,7 +145,8 @@ class TableDef:
     identity: str = ""  # changes when the table is replaced or rebuilt; not comparable over servers
     estimated_rows: int = 0
     estimated_bytes: int = 0
-    triggers: tuple[str, ...] = ()  # SHOW CREATE TRIGGER texts
+    triggers: tuple[str, ...] = ()  # SHOW CREATE TRIGGER texts, in the order in which they fire
+    trigger_settings: tuple[TriggerSettings, ...] = ()  # one for each, or none recorded
     auto_increment: int | None = None
 
 

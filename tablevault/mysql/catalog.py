@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tablevault.errors import CannotComplete, StatementFailed, Unsupported
-from tablevault.model import Column, Key, KeyColumn, TableDef, TableName
+from tablevault.model import Column, Key, KeyColumn, TableDef, TableName, TriggerSettings
 from tablevault.mysql import ddl, identity
 from tablevault.mysql.sql import quote_name, quote_table, quote_text
 from tablevault.mysql.sql_ranges import usable_in_key
@@ -144,6 +144,7 @@ def _definition(conn: Connection, table: TableName, facts: _Facts, table_identit
     specs_of(table, columns, conn.server.family)  # raises for what cannot be brought back
     create_sql = _show_create(conn, table)
     counts = any(column.auto_increment for column in columns)
+    shown = [_show_trigger(conn, table, name) for name in facts.triggers[table.name]]
     return TableDef(
         table=table,
         create_sql=create_sql,
@@ -154,7 +155,8 @@ def _definition(conn: Connection, table: TableName, facts: _Facts, table_identit
         identity=table_identity,
         estimated_rows=int(rows or 0),
         estimated_bytes=int(size or 0),
-        triggers=tuple(_show_trigger(conn, table, name) for name in facts.triggers[table.name]),
+        triggers=tuple(text for text, _ in shown),
+        trigger_settings=tuple(settings for _, settings in shown),
         auto_increment=(ddl.auto_increment(create_sql) or 1) if counts else None,
     )
 
@@ -217,14 +219,14 @@ def _show_create(conn: Connection, table: TableName) -> str:
     return _text(row[1])
 
 
-def _show_trigger(conn: Connection, table: TableName, name: str) -> str:
+def _show_trigger(conn: Connection, table: TableName, name: str) -> tuple[str, TriggerSettings]:
     quoted = f"{quote_name(table.schema)}.{quote_name(name)}"
     row = conn.one(f"SHOW CREATE TRIGGER {quoted}")
     if row is None or row[2] is None:
         raise CannotComplete(
             f"the account may not see trigger `{name}` of {table}", hint="grant TRIGGER on it"
         )
-    return _text(row[2])
+    return _text(row[2]), TriggerSettings(_text(row[1]), _text(row[3]), _text(row[4]))
 
 
 def _by_schema(tables: Iterable[TableName]) -> dict[str, list[str]]:

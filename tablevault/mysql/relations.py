@@ -72,7 +72,8 @@ def links_in(create_sql: str, child: TableName, *, schema: str | None = None) ->
 
 def links_of(conn: Connection, table: TableName) -> tuple[Link, ...]:
     """The foreign keys that a table has now; none when it is not there."""
-    create_sql = definition(conn, table)
+    # under LOCK TABLES the server does not say that a table is missing, but that it is not locked
+    create_sql = definition(conn, table) if exists(conn, table) else None
     return () if create_sql is None else links_in(create_sql, table)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tablevault.errors import CannotComplete, Unsupported
-from tablevault.model import TableName
+from tablevault.model import TableName, TriggerSettings
 from tablevault.mysql import sql_relations
 from tablevault.mysql.ddl_parse import Token, tokenize
 from tablevault.mysql.session import DEFINING_SQL_MODE
@@ -58,12 +58,7 @@ class Trigger:
         )
 
 
-def parse_trigger(
-    text: str,
-    sql_mode: str | None = None,
-    charset: str | None = None,
-    collation: str | None = None,
-) -> Trigger:
+def parse_trigger(text: str, settings: TriggerSettings | None = None) -> Trigger:
     """Take the text of SHOW CREATE TRIGGER apart.  Raises Unsupported for what is not known."""
     tokens = list(tokenize(text))
     try:
@@ -86,9 +81,9 @@ def parse_trigger(
         definer=definer[0].strip() if definer else "",
         when=f"{tokens[timing].text} {tokens[timing + 1].text}".upper(),
         body=text[body_at:].strip(),
-        sql_mode=sql_mode,
-        charset=charset,
-        collation=collation,
+        sql_mode=settings.sql_mode if settings else None,
+        charset=settings.charset if settings else None,
+        collation=settings.collation if settings else None,
     )
 
 
@@ -106,8 +101,8 @@ def triggers_of(conn: Connection, table: TableName) -> tuple[Trigger, ...]:
                 f"the account may not see trigger `{name}` of {table}",
                 hint=f"grant TRIGGER on {table}",
             )
-        mode, text, charset, collation = (_text(value) for value in row[1:5])
-        found.append(parse_trigger(text, mode, charset, collation))
+        mode, shown, charset, collation = (_text(value) for value in row[1:5])
+        found.append(parse_trigger(shown, TriggerSettings(mode, charset, collation)))
     return tuple(found)
 
 

@@ -235,8 +235,8 @@ def _recorded(table: RunTable, live: Sequence[Trigger]) -> tuple[Trigger, ...]:
     by_name = {trigger.name: trigger for trigger in live}
     found = []
     for number, text in enumerate(table.triggers):
-        settings = table.trigger_settings[number : number + 1]
-        trigger = triggers.parse_trigger(text, *(settings[0] if settings else ()))
+        settings = table.trigger_settings[number] if table.trigger_settings else None
+        trigger = triggers.parse_trigger(text, settings)
         twin = by_name.get(trigger.name)
         if trigger.sql_mode is None and twin is not None:
             trigger = dataclasses.replace(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tablevault.errors import UsageError
-from tablevault.model import TableName
+from tablevault.model import TableName, TriggerSettings
 from tablevault.mysql.server import START_TOLERANCE_S
 from tablevault.vault.journal import Entry, list_runs
 
@@ -34,7 +34,7 @@ class RunTable:
     size_bytes: int = 0
     create_sql: str = ""  # as the snapshot has it
     triggers: tuple[str, ...] = ()
-    trigger_settings: tuple[tuple[str, ...], ...] = ()
+    trigger_settings: tuple[TriggerSettings, ...] = ()
 
 
 @dataclass
@@ -143,7 +143,9 @@ def _read_header(state: RunState, entry: Mapping[str, Any]) -> None:
             size_bytes=table["size_bytes"],
             create_sql=table.get("create_sql", ""),
             triggers=tuple(table.get("triggers", ())),
-            trigger_settings=tuple(tuple(one) for one in table.get("trigger_settings", ())),
+            trigger_settings=tuple(
+                TriggerSettings(**one) for one in table.get("trigger_settings", ())
+            ),
         )
         for table in entry["tables"]
     )

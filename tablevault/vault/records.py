@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from tablevault.model import (
     TableDef,
     TableEntry,
     TableName,
+    TriggerSettings,
 )
 from tablevault.rows.kinds import spec_of
 from tablevault.vault.chunklist import digest_record, read_digest
@@ -71,6 +73,7 @@ def _table_record(entry: TableEntry) -> dict[str, Any]:
         "where": entry.where,
         "create_sql": definition.create_sql,
         "triggers": list(definition.triggers),
+        "trigger_settings": [dataclasses.asdict(one) for one in definition.trigger_settings],
         "engine": definition.engine,
         "collation": definition.collation,
         "identity": definition.identity,
@@ -203,8 +206,22 @@ def _read_definition(fields: Fields) -> TableDef:
         estimated_rows=fields.integer("estimated_rows"),
         estimated_bytes=fields.integer("estimated_bytes"),
         triggers=fields.texts("triggers"),
+        trigger_settings=_read_trigger_settings(fields),
         auto_increment=fields.optional_integer("auto_increment", most=2**64 - 1),
     )
+
+
+def _read_trigger_settings(fields: Fields) -> tuple[TriggerSettings, ...]:
+    """One for each trigger; none in a manifest that does not record them."""
+    if not fields.has("trigger_settings"):
+        return ()
+    settings = tuple(
+        TriggerSettings(one.text("sql_mode"), one.text("charset"), one.text("collation"))
+        for one in fields.objects("trigger_settings")
+    )
+    if settings and len(settings) != len(fields.texts("triggers")):
+        fields.refuse("trigger_settings", "not one for each trigger")
+    return settings
 
 
 def _read_column(fields: Fields) -> Column:

@@ -1,4 +1,4 @@
-"""The swap among foreign keys: children, parents, itself, cycles, several at once, other schemas."""
+"""The swap among foreign keys: children, parents, itself, cycles, several, other schemas."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_orphans_stop_the_swap_and_are_counted(server: Server, vault: Path, fami
 def test_a_parent_that_lost_rows_stops_the_swap(server: Server, vault: Path, family: str) -> None:
     cut = Cut(server, vault, staged(server, vault, family, ["customer"]))
     server.sql("UPDATE customer SET country = NULL; DELETE FROM country WHERE code = 'fr'", family)
-    with pytest.raises(CannotComplete, match="`of_country`.* 1 row has no parent"):
+    with pytest.raises(CannotComplete, match=r"`of_country`.* 1 row has no parent"):
         cut.swap()
 
 
@@ -171,7 +171,7 @@ def test_a_foreign_key_that_does_not_fit_any_more_is_refused(
         database,
     )
     before = definitions(server, database)
-    with pytest.raises(CannotComplete, match="`wide` of .* could not be made again"):
+    with pytest.raises(CannotComplete, match=r"`wide` of .* could not be made again"):
         cut.swap()
     assert definitions(server, database) == before
     assert len(own_tables(server, database)) == 1  # staging, and no trial table
@@ -202,7 +202,7 @@ def test_cleanup_refuses_what_a_foreign_key_references(
         f"REFERENCES `{kept}` (id))",
         family,
     )
-    with pytest.raises(CannotComplete, match="`holds` of .*audit"):
+    with pytest.raises(CannotComplete, match=r"`holds` of .*audit"):
         cut.cleanup()
     assert own_tables(server, family) == [kept]
     server.sql("DROP TABLE audit", family)

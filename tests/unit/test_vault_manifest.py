@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from tablevault.errors import SnapshotUnusable
-from tablevault.model import BinlogPosition, Column, Key, KeyColumn, Snapshot, TableName
+from tablevault.model import (
+    BinlogPosition,
+    Column,
+    Key,
+    KeyColumn,
+    Snapshot,
+    TableName,
+    TriggerSettings,
+)
 from tablevault.vault.chunklist import read_chunks
 from tablevault.vault.manifest import (
     content_checksum,
@@ -76,6 +84,10 @@ def test_strange_values_read_back(written: Written) -> None:
         table=TableName("a/b", "\N{SNOWMAN}" * 64),
         create_sql="CREATE TABLE `x` COMMENT '\udcff\x00'",
         triggers=("CREATE TRIGGER a", "CREATE TRIGGER b"),
+        trigger_settings=(
+            TriggerSettings("ANSI_QUOTES", "utf8mb4", "utf8mb4_general_ci"),
+            TriggerSettings("", "latin1", "latin1_swedish_ci"),
+        ),
         auto_increment=2**64 - 1,
     )
     entry = replace(written.entry, definition=table, where="id > '\n'")
@@ -184,6 +196,11 @@ def put(path: str, value: object) -> Callable[[Content], None]:
         (put("tables.0.where", 5), "where is not a string"),
         (put("tables.0.create_sql", None), "create_sql is not a string"),
         (put("tables.0.triggers", ["a", 1]), "triggers is not a list of strings"),
+        (put("tables.0.trigger_settings", [{"sql_mode": ""}]), "charset is not a string"),
+        (
+            put("tables.0.trigger_settings", [{"sql_mode": "", "charset": "", "collation": ""}]),
+            "trigger_settings is not one for each trigger",
+        ),
         (put("tables.0.columns.0", "id"), r"columns\[0\] is not an object"),
         (put("tables.0.columns.0.kind", "text"), "kind is not what this version makes"),
         (put("tables.0.columns.0.data_type", "mystery"), "kind is not what this version makes"),
@@ -236,6 +253,7 @@ def test_no_field_may_be_missing(written: Written) -> None:
         "partial",
         "where",
         "triggers",
+        "trigger_settings",
         "auto_increment",
         "key",
     }
