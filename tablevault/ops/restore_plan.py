@@ -59,6 +59,7 @@ def run_table(job: TableJob, run: str) -> RunTable:
         size_bytes=job.entry.wire_bytes,
         create_sql=job.entry.definition.create_sql,
         triggers=job.entry.definition.triggers,
+        trigger_settings=job.entry.definition.trigger_settings,
     )
 
 
