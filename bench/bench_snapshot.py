@@ -1,0 +1,79 @@
+"""How fast is a snapshot beside the dumpers, how large what it leaves, and what does it cost?
+
+    python bench/bench_snapshot.py --scale 0.2 --rounds 2 [--table lineitem] [--binlog]
+
+The whole command line counts, from its start to its end: connect, lock, plan, read, write, fsync.
+`tablevault verify` of the same snapshot is shown beside it; it has no rival.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import data
+from harness import (
+    OURS,
+    Contender,
+    figures,
+    folder_bytes,
+    keep,
+    name_of,
+    ours,
+    parser,
+    private_server,
+    race,
+    remove,
+    server_version,
+)
+from rivals import Rivals
+
+from tablevault.demo.server import PrivateServer
+
+
+def main() -> None:
+    made = parser(__doc__ or "")
+    made.add_argument("--table", choices=data.TABLES, default="lineitem")
+    options = made.parse_args()
+    with private_server(options) as server:
+        rows = data.load(server, options.table, options.scale)
+        place = server.directory / "out"
+        place.mkdir()
+        rivals = Rivals(server, options.table, rows, options.threads, place, options.binlog)
+        contenders = [*_ours(server, options, place), *rivals.dumpers()]
+        contenders = [one for one in contenders if options.only in one.name]
+        race(contenders, server, options.rounds)
+        keep(
+            options,
+            name_of("snapshot", options.table, options),
+            f"Snapshot of {options.table}, {rows:,} rows",
+            {"rows": rows, "figures": figures(contenders)},
+            server=server_version(server),
+        )
+
+
+def _ours(server: PrivateServer, options: argparse.Namespace, place: Path) -> list[Contender]:
+    vault = place / "vault"
+    table = f"{data.SCHEMA}.{options.table}"
+    common = ["--vault", str(vault)]
+    threads = ["--threads", str(options.threads)]
+    # The snapshot stays for `verify`, which comes next, and is removed before the next round.
+    return [
+        Contender(
+            OURS,
+            lambda: ours("snapshot", table, *common, *threads, server=server),
+            note="zstd 3",
+            before=lambda: remove(vault),
+            after=lambda: folder_bytes(vault),
+        ),
+        Contender(
+            "tablevault verify --depth rows",
+            lambda: ours("verify", "latest", *common, *threads),
+            note="decode all, recompute digests",
+            rival=False,
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    main()
