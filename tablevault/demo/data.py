@@ -9,9 +9,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tablevault.demo.child import run_child
 from tablevault.demo.server import PrivateServer
 from tablevault.errors import CannotComplete
 
@@ -69,10 +71,11 @@ def generate(directory: Path, scale: float) -> None:
         f"--output-dir={directory}",
         "--quiet",
     ]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    if done.returncode != 0:
-        reason = done.stderr.decode(errors="replace").strip()
-        raise CannotComplete(f"tpchgen-cli failed: {reason[-500:]}")
+    with tempfile.TemporaryFile() as said:
+        if run_child(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) != 0:
+            said.seek(0)
+            reason = said.read().decode(errors="replace").strip()
+            raise CannotComplete(f"tpchgen-cli failed: {reason[-500:]}")
 
 
 def load(server: PrivateServer, directory: Path) -> dict[str, int]:

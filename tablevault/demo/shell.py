@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TextIO
 
 import tablevault
+from tablevault.demo.child import run_child
 from tablevault.demo.programs import find_program
 from tablevault.errors import CannotComplete
 
 _FOREIGN = ("MYSQL_", "MARIADB_", "TABLEVAULT_")
-_STOP_WITHIN_S = 15.0
 
 
 class Shell:
@@ -45,8 +45,9 @@ class Shell:
         self.out.write(f"$ {shown}\n")
         self.out.flush()
         began = time.monotonic()
-        process = subprocess.Popen(
+        code = run_child(
             command,
+            stop=signal.SIGINT,
             cwd=self.folder,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
@@ -54,11 +55,6 @@ class Shell:
             # Ctrl-C reaches us alone, who pass it on once: it is one interruption, not two.
             start_new_session=True,
         )
-        try:
-            code = process.wait()
-        except BaseException:
-            _stop(process)
-            raise
         if code != 0:
             raise CannotComplete(
                 f"`{shown}` ended with exit code {code}", hint="its own message is above"
@@ -72,14 +68,3 @@ class Shell:
         client = str(Path(find_program("mariadb")).parent)
         kept["PATH"] = os.pathsep.join([kept.get("PATH", os.defpath), client])
         return kept
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(_STOP_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -15,12 +15,13 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
 from tablevault.cli.main import main
 from tablevault.demo import story
+from tablevault.demo.child import run_child
 from tablevault.demo.screen import Screen
 from tablevault.errors import CannotComplete, ProofFailed
 from tests.terminal import run_on_terminal
@@ -121,6 +122,22 @@ def test_ctrl_c_on_a_terminal_leaves_nothing() -> None:
     assert "error: interrupted" in output
     assert left_behind(output) is None
     assert processes_of(output) == []
+
+
+def test_a_child_never_outlives_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def interrupted_at_once(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(real(*args, **options))
+        signal.raise_signal(signal.SIGINT)  # between the fork and the name
+        time.sleep(0.05)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted_at_once)
+    with pytest.raises(KeyboardInterrupt):
+        run_child(["/bin/sleep", "60"])
+    assert started[0].poll() is not None
 
 
 def test_a_hang_up_leaves_nothing() -> None:
