@@ -74,18 +74,20 @@ def insert_rows(
     on_bytes: Callable[[int], None] | None = None,
     *,
     before_commit: Callable[[], None] | None = None,
+    enum_errors: Collection[str] = (),
 ) -> None:
     """Insert `rows`, each a rendered `(value, ...)`, in one transaction of several statements.
 
     `prefix` is `INSERT INTO t (columns) VALUES `.  Statements stay within the server's
-    max_allowed_packet; see `require_insertable` for rows that cannot.  Raises as `load_rows`.
+    max_allowed_packet; see `require_insertable` for rows that cannot.  Raises as `load_rows`;
+    `enum_errors`, too, is meant as there, and needs a session that is not strict.
     """
     limit = min(_INSERT_BYTES, server.max_allowed_packet(conn) - _STATEMENT_SLACK)
     inserted = 0
     with _Transaction(conn) as transaction:
         for statement in _statements(prefix, rows, limit):
             done = conn.execute(statement)
-            _demand_no_warnings(conn, done.warnings)
+            _demand_no_warnings(conn, done.warnings, enum_errors)
             inserted += done.affected
             if on_bytes is not None:
                 on_bytes(len(statement))

@@ -8,7 +8,9 @@ next.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 
+from tablevault.mysql import session as sessions
 from tablevault.mysql import sink, sql
 from tablevault.mysql.connect import Connection
 from tablevault.ops.restore_board import LoadGroup, TableJob
@@ -64,10 +66,19 @@ def _send(
     on_bytes: Callable[[int], None],
     before_commit: Callable[[], None],
 ) -> None:
+    enum_errors = sql.enum_columns(job.entry.definition.columns, with_empty=False)
     if not terms.local_infile:
-        prefix = sql.insert_prefix(job.staging, job.specs)
-        literals = _literal_rows(job, blocks)
-        sink.insert_rows(connection, prefix, literals, rows, on_bytes, before_commit=before_commit)
+        # a strict INSERT refuses the error value of an ENUM, where LOAD DATA LOCAL only warns
+        with sessions.defining(connection) if enum_errors else nullcontext():
+            sink.insert_rows(
+                connection,
+                sql.insert_prefix(job.staging, job.specs),
+                _literal_rows(job, blocks),
+                rows,
+                on_bytes,
+                before_commit=before_commit,
+                enum_errors=enum_errors,
+            )
         return
     token = sink.new_token()
     sink.load_rows(
@@ -78,7 +89,7 @@ def _send(
         rows,
         on_bytes,
         before_commit=before_commit,
-        enum_errors=sql.enum_columns(job.entry.definition.columns, with_empty=False),
+        enum_errors=enum_errors,
     )
 
 

@@ -40,6 +40,11 @@ from tablevault.vault.catalog import resolve
 from tablevault.vault.journal import Journal
 from tablevault.vault.store import Store
 
+_BY_INSERT = (
+    "local_infile is off on the server: the rows go in by INSERT, proven as ever but several times "
+    "slower; SET GLOBAL local_infile = 1 lets them in by LOAD DATA LOCAL"
+)
+
 
 @dataclass(frozen=True)
 class _Site:
@@ -144,14 +149,18 @@ def _read_plan(
 def _carry_out(site: _Site, board: Board) -> RestoreResult:
     """Load, index and prove every table; swap last, and only if asked to."""
     reporter = site.reporter
+    hints: tuple[str, ...] = ()
+    if not site.terms.local_infile:
+        hints = (_BY_INSERT,)
+        reporter.hint(_BY_INSERT)
     reporter.begin_phase("loading", index_policy(site.jobs))
     _work_off(site, board)
     aside(reporter, "writing the journal", lambda: site.journal.append("proven all"))
     if site.options.swap:
         swapped = _swap(site.target, site.journal, reporter, site.options)
         kept = {table.table: table.kept for table in swapped.tables}
-        return _result(site, "swapped", kept, _swap_hints(swapped))
-    return _result(site, "proven", {}, ())
+        return _result(site, "swapped", kept, (*hints, *_swap_hints(swapped)))
+    return _result(site, "proven", {}, hints)
 
 
 def _work_off(site: _Site, board: Board) -> None:
