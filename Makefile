@@ -5,7 +5,7 @@ ARGS   ?=
 export PYTHON VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test test-servers lint format bench clean
+.PHONY: help setup dev demo test test-servers lint format bench bench-full clean
 
 help:  ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -41,10 +41,16 @@ format: dev  ## let ruff put the source in its form
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-bench: dev  ## the measurements of bench/README.md (ARGS passes options)
+bench: dev  ## the measurements at a small scale, some minutes (ARGS passes options)
 	@bash scripts/setup.sh server
+	@bash scripts/setup.sh rivals
 	@for bench in bench/bench_*.py; do \
-	  echo "== $$bench"; $(VENV)/bin/python $$bench $(ARGS) || exit 1; done
+	  echo "== $$bench"; $(VENV)/bin/python $$bench --quick $(ARGS) || exit 1; done
+
+bench-full: dev  ## those of bench/README.md, which they renew: scale 1, all tables and rivals
+	@bash scripts/setup.sh server
+	@bash scripts/setup.sh rivals
+	@VENV=$(VENV) bash bench/full.sh $(ARGS)
 
 clean:  ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist *.egg-info tablevault/rows/*.so tablevault/rows/rowcodec.c

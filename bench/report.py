@@ -25,8 +25,8 @@ _COLUMNS = (
     ("median s", "median_s", lambda value: f"{value:.2f}"),
     ("time : ours", "time_ratio", lambda value: f"{value:.2f} x"),
     ("best : best", "best_ratio", lambda value: f"{value:.2f} x"),
-    ("CPU s", "cpu_s", lambda value: f"{value:.1f}"),
-    ("server CPU s", "server_cpu_s", lambda value: f"{value:.1f}"),
+    ("CPU s", "cpu_s", lambda value: f"{value:.2f}"),
+    ("server CPU s", "server_cpu_s", lambda value: f"{value:.2f}"),
     ("peak MB", "peak_mb", lambda value: f"{value:.0f}"),
     ("limit MB", "limit_mb", lambda value: f"{value:.0f}"),
     ("limit s", "limit_s", lambda value: f"{value:g}"),
@@ -130,10 +130,10 @@ def _bar(row: dict[str, Any], top: int, scale: float) -> list[str]:
 def _cells(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     shown = [one for one in _COLUMNS if any(row.get(one[1]) not in (None, "") for row in rows)]
     lines = [[heading for heading, _, _ in shown]]
-    for row in rows:
-        lines.append(
-            [write(row[key]) if row.get(key) is not None else "" for _, key, write in shown]
-        )
+    lines += [
+        [write(row[key]) if row.get(key) is not None else "" for _, key, write in shown]
+        for row in rows
+    ]
     return lines
 
 

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import data
@@ -43,11 +44,12 @@ class Rivals:
         for program, version in programs("mydumper"):
             for how, options in _compressions(version):
                 folder = self.place / f"{program.name}-{version}-{how}"
+                command = self._mydumper(program, folder, options)
                 found.append(
                     Contender(
                         f"mydumper {version} {how}",
-                        lambda p=program, f=folder, o=options: self._mydumper(p, f, o),
-                        after=lambda f=folder: _measured(f),
+                        partial(list, command),
+                        after=partial(_measured, folder),
                     )
                 )
         if dump := self._mariadb_dump():

@@ -5,6 +5,8 @@
 #                                 command and the extra's packages (demo | dev); the row codec
 #                                 is compiled, and compiled again when its source changed
 #   scripts/setup.sh server       MariaDB's server and client programs
+#   scripts/setup.sh rivals       the tools that tablevault is measured beside; without them the
+#                                 measurements run, and say which rows are left out
 #
 # What is already there is used as it is, and nothing is asked. Without root rights and without
 # sudo, one line says what to install. Environment: PYTHON (python3), VENV (.venv).
@@ -85,6 +87,18 @@ need_server() {
   command -v mariadbd >/dev/null || die "mariadbd is still not found after installing ${missing[*]}"
 }
 
+need_rivals() {
+  local missing=()
+  command -v mydumper >/dev/null && command -v myloader >/dev/null || missing+=(mydumper)
+  command -v mariadb-dump >/dev/null && command -v mariadb-import >/dev/null ||
+    missing+=(mariadb-client)
+  local package
+  for package in ${missing[@]+"${missing[@]}"}; do
+    (apt_install "measuring beside other tools" "$package") ||
+      say "without $package its rows are left out"
+  done
+}
+
 # ---------------------------------------------------------------- the virtual environment
 
 digest() { cat "$@" 2>/dev/null | sha256sum | cut -d' ' -f1; }
@@ -137,5 +151,6 @@ need_codec() {  # rebuilt in place when its source changed since it was built
 case "${1:-} ${2:-}" in
   "venv demo" | "venv dev") need_python; need_environment "$2"; need_codec ;;
   "server ") need_server ;;
+  "rivals ") need_rivals ;;
   *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"; exit 2 ;;
 esac
