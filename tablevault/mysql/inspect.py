@@ -6,6 +6,7 @@ question takes longer than a few seconds, whatever the server is at.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +21,9 @@ from tablevault.mysql import server as servers
 if TYPE_CHECKING:
     from tablevault.mysql.connect import Connection, Row
 
-LIMIT_S = 3
-_SILENCE_S = 5.0
+LIMIT_S = 3  # for one statement, by the server
+_SILENCE_S = 5.0  # for one statement, when the server does not keep to it
+BUDGET_S = 10.0  # for all
 
 
 @dataclass
@@ -60,14 +62,23 @@ class Inspector:
         self.connection = connection
         self.server = connection.server
         self.unseen: dict[str, str] = {}  # statement, or what was asked for → why
+        self._deadline = time.monotonic() + BUDGET_S
         self.ask(sql_doctor.limit_statements(self.server.family, LIMIT_S))
 
     @property
     def mariadb(self) -> bool:
         return self.server.family == "mariadb"
 
+    @property
+    def late(self) -> bool:
+        """Whether the time for questions is over: no more are asked."""
+        return time.monotonic() > self._deadline
+
     def ask(self, statement: str) -> list[Row] | None:
         """The rows, or None when they may not be seen or did not come in time."""
+        if self.late:
+            self.unseen[statement] = "the server answers too slowly"
+            return None
         try:
             return self.connection.query(statement, timeout_s=_SILENCE_S)
         except (StatementFailed, ConnectionLost) as error:

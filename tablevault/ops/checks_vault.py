@@ -22,6 +22,7 @@ from tablevault.ops.checkup import (
 )
 from tablevault.ops.runs import RunState
 from tablevault.vault.catalog import list_snapshots
+from tablevault.vault.store import Store
 
 FILES_SHARE = 0.5  # of the data in InnoDB; lineitem: 0.15, what does not compress: more
 _DERIVED = re.compile(r"_tv_(new|old|undone)_([0-9a-f]{8})_")
@@ -46,16 +47,11 @@ def vault(patient: Patient) -> Iterator[Advice]:
             "check the folder's owner and permissions, or name another with --vault",
         )
     free = store.free_bytes()
-    needed = int(sum(one.data_bytes for one in patient.facts.values()) * FILES_SHARE)
+    tight = tight_vault(store, sum(one.data_bytes for one in patient.facts.values()))
     if free is None:
         yield note("vault", f"the free space of vault {store.uri} cannot be seen")
-    elif patient.wants(SNAPSHOT) and free < needed:
-        yield warning(
-            "vault",
-            f"vault {store.uri} has {free / 1e9:.2f} GB free; a snapshot may take up to about "
-            f"{needed / 1e9:.2f} GB",
-            "free space, or remove old snapshots",
-        )
+    elif patient.wants(SNAPSHOT) and tight is not None:
+        yield warning("vault", tight, "free space, or remove old snapshots")
     else:
         yield fine("vault", f"vault {store.uri} has {free / 1e9:.2f} GB free")
     try:
@@ -69,6 +65,17 @@ def vault(patient: Patient) -> Iterator[Advice]:
             f"snapshots that were never completed: {', '.join(incomplete[:5])}",
             "the next snapshot removes what no running process writes",
         )
+
+
+def tight_vault(store: Store, data_bytes: int) -> str | None:
+    """What to say when the vault may be too small for a snapshot of so much data; else None."""
+    free, needed = store.free_bytes(), int(data_bytes * FILES_SHARE)
+    if free is None or free >= needed:
+        return None
+    return (
+        f"vault {store.uri} has {free / 1e9:.2f} GB free; a snapshot may take up to about "
+        f"{needed / 1e9:.2f} GB"
+    )
 
 
 def unfinished_runs(patient: Patient) -> Iterator[Advice]:

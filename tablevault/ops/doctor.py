@@ -154,11 +154,11 @@ def examine(patient: Patient, checks: Sequence[Check]) -> list[Advice]:
             findings += check(patient)
         except ConnectionLost:
             break
-    if patient.inspect.connection.closed:
+    if patient.inspect.connection.closed or patient.inspect.late:
         findings.append(
             warning(
                 "server",
-                "the server stopped answering in the middle of the checks: not all was seen",
+                "the server does not answer in time: not all was seen, and what is fine may not be",
                 "look at what it is doing: SHOW FULL PROCESSLIST",
             )
         )

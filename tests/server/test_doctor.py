@@ -251,7 +251,9 @@ def test_of_another_server_a_run_says_nothing(
     assert tool("restore", "latest").code == 0
 
 
-def test_the_figures_are_asked_quickly(server: Server, database: str, orders: str) -> None:
+def test_the_figures_are_asked_quickly(
+    server: Server, orders: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with connect(server.options()) as connection:
         seen = Inspector(connection)
         holder = server.connect()
@@ -273,7 +275,12 @@ def test_the_figures_are_asked_quickly(server: Server, database: str, orders: st
         assert (seen.history_length or 0) >= 0
         assert seen.engines is not None
         assert "innodb" in seen.engines
+        began = time.monotonic()
         assert seen.ask("SELECT SLEEP(10)") in (None, [(b"1",)])  # cut off, not waited for
+        assert time.monotonic() - began < 6
+        monkeypatch.setattr(seen, "_deadline", 0.0)
+        assert seen.ask("SELECT 1") is None
+        assert seen.unseen["SELECT 1"] == "the server answers too slowly"
 
 
 def _table(name: str) -> Any:

@@ -15,7 +15,9 @@ from tablevault.model import Digest, ServerInfo, Snapshot, TableDef, TableEntry,
 from tablevault.mysql.inspect import Inspector
 from tablevault.mysql.server import Privileges
 from tablevault.ops import checks_rights, checks_server, checks_space, checks_tables, doctor
+from tablevault.ops.checks_vault import tight_vault
 from tablevault.ops.checkup import COMMANDS, Advice, Patient, Restoring, Severity, fatal
+from tablevault.vault.store import Store
 
 TABLE = TableName("shop", "orders")
 CREATE = (
@@ -285,3 +287,15 @@ def test_one_obstacle_speaks_for_itself_and_several_are_numbered() -> None:
         "2 things stand in the way: (1) the disk is full; (2) the server sleeps"
     )
     assert caught.value.hint == "(1) free it; (2) wake it"
+
+
+def test_a_vault_that_may_be_too_small_is_said() -> None:
+    class Small:
+        uri = "/vault"
+
+        def free_bytes(self) -> int | None:
+            return 1_000_000_000
+
+    store = cast(Store, Small())
+    assert tight_vault(store, 1_900_000_000) is None
+    assert "may take up to about 1.50 GB" in str(tight_vault(store, 3_000_000_000))
