@@ -24,7 +24,7 @@ from tablevault.ops.checkup import (
     warning,
 )
 
-_STAGING = ("CREATE", "INSERT", "SELECT", "ALTER", "INDEX", "DROP")  # on tables not yet named
+_STAGING = ("CREATE", "INSERT", "SELECT", "ALTER", "DROP")  # on tables not yet named (ALTER ... ADD KEY needs no INDEX)
 _NAME = "privileges"
 _SHOWN = 5
 

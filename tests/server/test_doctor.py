@@ -17,7 +17,7 @@ from tests.servers import Server
 from tests.support.shell import Done, Shell
 
 POOR = "tv_doctor_poor"
-RIGHTS = "SELECT, INSERT, CREATE, ALTER, INDEX, DROP"
+RIGHTS = "SELECT, INSERT, CREATE, ALTER, DROP"
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_every_missing_privilege_is_named_for_its_command(
         for command in ("snapshot", "restore", "swap")
     }
     assert "may take no lock" in by_command["snapshot"]
-    for privilege in ("CREATE", "INSERT", "ALTER", "INDEX", "DROP"):
+    for privilege in ("CREATE", "INSERT", "ALTER", "DROP"):
         assert privilege in by_command["restore"]
     assert f"lacks ALTER on {orders}" in by_command["swap"]
     warnings = " ".join(of(found, "warning"))
@@ -117,7 +117,7 @@ def test_a_restore_names_all_that_stands_in_its_way_at_once(
     assert refused.code == 4
     assert "2 things stand in the way" in refused.error
     assert "(1) the server takes no writes: read_only" in refused.error
-    assert "(2) the account lacks CREATE, ALTER, INDEX, DROP" in refused.error
+    assert "(2) the account lacks CREATE, ALTER, DROP" in refused.error
     assert "(1) connect to the primary" in refused.hint
     assert f"ON `{database}`.* TO the account" in refused.hint
     assert seconds < 5
