@@ -1,4 +1,4 @@
-"""Where LOAD DATA LOCAL is off, rows go in by INSERT: said, proven, refused where it cannot work."""
+"""Where LOAD DATA LOCAL is off, rows go in by INSERT: said, proven, or refused beforehand."""
 
 from __future__ import annotations
 
