@@ -111,7 +111,8 @@ def normalise(create_sql: str, *, constraint_names: bool = True) -> str:
             return derived.sub(r"\1\2", constraint.text)
         return _nameless(constraint.text)
 
-    fixed, sortable = [], []
+    fixed: list[str] = []
+    sortable: list[str] = []
     for element in table.elements:
         if isinstance(element, ForeignKey):
             if element.parent == table.name and element.parent_schema is None:

@@ -22,6 +22,7 @@ from tablevault.model import Snapshot, TableDef, TableEntry
 from tablevault.mysql import session as sessions
 from tablevault.mysql.connect import Connection, ConnectOptions, Purpose
 from tablevault.names import new_snapshot_id, valid_snapshot_name
+from tablevault.ops.checks_vault import tight_vault
 from tablevault.ops.consistent import (
     Connections,
     ConsistentRead,
