@@ -82,31 +82,64 @@ class Cutover:
                     self._give_up(error, forward, arrived, waited_s)
                 self._pause(error, tries, began)
 
+    def settled(self, goal: bool) -> bool:
+        """Whether all stands as it is to be at the end (or, without `goal`, as it was before)."""
+        main = self.hands.main
+        return (
+            self.arrived() == goal
+            and all(
+                _has(relations.links_of(main, table), link)
+                for table, links in self.plan.wanted_links(goal).items()
+                for link in links
+            )
+            and self._triggers.settled(goal)
+        )
+
     def _attempt(self, forward: bool) -> None:
         """One try.  What fails before the rename is undone; after it, only the rest is left."""
         if self.arrived() != forward:
             self._triggers.stage(forward)
-        self._lock()
-        try:
-            self._converge(forward)
-        except StatementFailed as error:
-            lasting = error.errno not in NOT_NOW
-            if lasting or self.arrived() != forward:
-                self._undo(forward)
-            raise
-        finally:
-            self._unlock()
-            self._close_window()
-
-    def _undo(self, forward: bool) -> None:
+        failure = self._pass(forward)
+        if failure is None:
+            return
+        if self._past_return(failure, forward):
+            raise failure
         began = time.monotonic()
-        while True:
+        while not self.settled(not forward):
+            second = self._pass(not forward)
+            late = time.monotonic() - began > _TO_AN_END_S
+            if second is not None and (late or second.errno not in NOT_NOW):
+                raise second
+            if second is not None:
+                time.sleep(_FIRST_PAUSE_S)  # nothing is locked meanwhile
+        raise failure
+
+    def _pass(self, goal: bool) -> StatementFailed | None:
+        """Towards `goal` under one taking of locks; what does not get there goes back at once."""
+        try:
+            self._lock()
             try:
-                self._converge(not forward)
-                return
+                self._converge(goal)
             except StatementFailed as error:
-                if error.errno not in NOT_NOW or time.monotonic() - began > _TO_AN_END_S:
-                    raise
+                if not self._past_return(error, goal):
+                    self._converge(not goal)
+                raise
+            finally:
+                locked = self._locked
+                self._unlock()
+            if not locked:
+                # under a lock of their own: a parent's takes its children with it, which the
+                # guard had locked until now
+                self._triggers.settle(goal, locked=False)
+        except StatementFailed as error:
+            return error
+        finally:
+            self._close_window()
+        return None
+
+    def _past_return(self, error: StatementFailed, goal: bool) -> bool:
+        """Whether it is only a lock that is missing, and the rename has been done."""
+        return error.errno in NOT_NOW and self.arrived() == goal
 
     def _converge(self, forward: bool) -> None:
         if self.arrived() != forward:
@@ -116,7 +149,8 @@ class Cutover:
             pairs = self.plan.pairs(forward)
             what = "renaming " + ", ".join(f"{old} to {new}" for old, new in pairs)
             self.hands.run(self.hands.main, what, sql_tables.rename_tables(pairs))
-        self._triggers.settle(forward, locked=self._locked)
+        if self._locked:
+            self._triggers.settle(forward, locked=True)
         self._settle_links(forward)
 
     def _moved(self, move: Move) -> bool:
@@ -124,17 +158,6 @@ class Cutover:
         if move.replaces:
             return relations.exists(main, move.aside)
         return move.incoming is not None and not relations.exists(main, move.incoming)
-
-    def intact(self) -> bool:
-        """Whether all is as it was before the cut-over began."""
-        if self.arrived():
-            return False
-        main = self.hands.main
-        return all(
-            _has(relations.links_of(main, table), link)
-            for table, links in self.plan.wanted_links(False).items()
-            for link in links
-        )
 
     def clear(self) -> None:
         """After giving up: take back the triggers that were made for the table that comes."""
@@ -187,7 +210,11 @@ class Cutover:
                 self.hands.run(self._hand_of(table), what, sql_relations.drop_keys(table, going))
 
     def _settle_links(self, forward: bool) -> None:
-        for table, wanted in self.plan.wanted_links(forward).items():
+        # those first that others wait for under a lock
+        tables = sorted(
+            self.plan.wanted_links(forward).items(), key=lambda one: one[0] in self.plan.targets
+        )
+        for table, wanted in tables:
             here = relations.links_of(self.hands.main, table)
             missing = [link for link in wanted if not _has(here, link)]
             names = {link.name for link in missing}

@@ -374,7 +374,7 @@ def _carry_out(site: Site, cut: Cutover, given_up: str) -> None:
     except ConnectionLost:
         raise
     except TablevaultError as error:
-        if not cut.intact():
+        if not cut.settled(False):
             error.hint = _run_again(site.state, error)
             raise
         cut.clear()

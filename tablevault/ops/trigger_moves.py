@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tablevault.model import TableName
-from tablevault.mysql import relations, triggers
+from tablevault.mysql import triggers
 from tablevault.mysql.triggers import Trigger
 from tablevault.names import passing_trigger
 from tablevault.ops.cutover_plan import Move, Plan
@@ -41,12 +41,17 @@ class TriggerMoves:
                 if name not in here and trigger.name not in here:
                     self._make(coming, trigger, name)
 
+    def settled(self, forward: bool) -> bool:
+        """Whether the right ones are on each table, in the right order."""
+        return all(
+            _same(self._known(move, move.target), move.triggers(forward))
+            for move in self.plan.moves
+        )
+
     def settle(self, forward: bool, *, locked: bool) -> None:
         """The right ones, in the right order, on each table, and none of ours on the others."""
         for move in self.plan.moves:
             other = move.other(forward)
-            if other is not None and not relations.exists(self.hands.main, other):
-                other = None
             elsewhere = self._known(move, other)
             here = self._known(move, move.target)
             if elsewhere or not _same(here, move.triggers(forward)):
