@@ -19,7 +19,7 @@ from tablevault.mysql.connect import ConnectOptions
 from tablevault.ops.consistent import ConsistentRead
 from tablevault.ops.giving_way import ddl_watch, yield_to_ddl
 from tablevault.ops.options import SnapshotOptions
-from tablevault.ops.reading import ChunksRead, ChunkTask, Reader, TablePlan
+from tablevault.ops.reading import ChunksRead, ChunkTask, Reader, TablePlan, plan_table
 from tablevault.ops.running import ProgressSampler
 from tablevault.vault.store import Store
 
@@ -91,8 +91,12 @@ class ReadCrew:
         options: SnapshotOptions,
         reporter: Reporter,
         read: ConsistentRead,
-        plans: Sequence[TablePlan],
     ) -> None:
+        family = read.control.server.family
+        plans = [
+            plan_table(number, definition, family, options.where)
+            for number, definition in enumerate(read.definitions)
+        ]
         self.tables = [TableRead(plan, time.monotonic()) for plan in plans]
         self._options = options
         self._reporter = reporter

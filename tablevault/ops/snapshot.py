@@ -32,7 +32,6 @@ from tablevault.ops.consistent import (
 )
 from tablevault.ops.options import SnapshotOptions
 from tablevault.ops.read_crew import ReadCrew, TableRead
-from tablevault.ops.reading import plan_table
 from tablevault.ops.running import aside, reported
 from tablevault.vault.catalog import SnapshotBeingWritten, begin_snapshot, clean_leftovers
 from tablevault.vault.chunklist import write_chunk_list
@@ -87,13 +86,10 @@ def snapshot(
         )
         for hint in read.hints:
             reporter.hint(hint)
-        family = control.server.family
-        plans = [
-            plan_table(number, definition, family, options.where)
-            for number, definition in enumerate(read.definitions)
-        ]
-        reporter.begin_phase("reading", f"{len(plans)} tables, lock {read.lock.kind}")
-        crew = ReadCrew(target, store, snapshot_id, options, reporter, read, plans)
+        count = len(read.definitions)
+        what = f"{count} table" if count == 1 else f"{count} tables"
+        reporter.begin_phase("reading", f"{what}, lock {read.lock.kind}")
+        crew = ReadCrew(target, store, snapshot_id, options, reporter, read)
         crew.run()
         reporter.begin_phase("sealing", "definitions, chunk lists, manifest")
         return aside(
