@@ -144,6 +144,12 @@ def _leftover(table: TableName, size: int, role: str, state: RunState | None) ->
     return note(
         "leftovers",
         f"{shown} of run {state.run}, which is {state.status}",
-        f"tablevault cleanup {state.run}",
+        f"{_way_on(state)}tablevault cleanup {state.run}",
         table,
     )
+
+
+def _way_on(state: RunState) -> str:
+    """What else than its removal may be meant for what a run made."""
+    words = {"begun": "restore --resume", "proven": "swap"}.get(state.status)
+    return f"tablevault {words} {state.run}, or " if words else ""

@@ -228,7 +228,7 @@ def test_an_unfinished_run_is_offered_both_ways(
     code, found = findings(tool, orders, "--for", "snapshot")
     assert code == 0
     notes = [one for one in found if one["name"] == "leftovers"]
-    assert any(one["remedy"].startswith("tablevault cleanup ") for one in notes)
+    assert any(one["remedy"].startswith("tablevault swap ") for one in notes)
     assert tool("cleanup", run).code == 0
     assert tool("restore", "latest").code == 0
 
