@@ -19,7 +19,6 @@ from harness import (
     OURS,
     Contender,
     RunFailed,
-    figures,
     keep,
     name_of,
     ours,
@@ -29,9 +28,16 @@ from harness import (
     run,
     server_version,
 )
+from judge import Goal, figures, judged
 from rivals import Rivals
 
 from tablevault.demo.server import PrivateServer
+
+GOALS = (
+    Goal("myloader *", "time_ratio", least=1.4),
+    Goal("mariadb < *", "time_ratio", least=2.0),
+    Goal("bare *", "time_ratio", least=round(1 / 1.15, 2)),
+)
 
 
 def main() -> None:
@@ -46,11 +52,14 @@ def main() -> None:
         contenders = [_ours(server, options, place), *rivals.loaders(options.quick)]
         contenders = [one for one in contenders if options.only in one.name]
         race(contenders, server, options.rounds)
+        found = figures(contenders)
+        # The goals are of the table with a name, the other shapes show where they do not hold.
+        goals = judged(found, GOALS) if options.table == "lineitem" else []
         keep(
             options,
             name_of("restore", options.table, options),
             f"Restore of {options.table}, {rows:,} rows",
-            {"rows": rows, "figures": figures(contenders)},
+            {"rows": rows, "figures": found, "goals": goals},
             server=server_version(server),
         )
 

@@ -13,12 +13,11 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -198,35 +197,6 @@ def _server_cpu_s(pid: int) -> float:
 def say(line: str) -> None:
     """Progress, to stderr."""
     print(line, file=sys.stderr, flush=True)
-
-
-def figures(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
-    """A row a contender: minimum and median of its runs, ratios to ours (above 1: ours wins)."""
-    first = next((one for one in contenders if one.name == OURS and one.runs), None)
-    rows = []
-    for one in contenders:
-        if not one.runs:
-            continue
-        walls = [run.wall_s for run in one.runs]
-        row: dict[str, Any] = {"name": one.name, "note": one.note}
-        row["min_s"] = round(min(walls), 3)
-        row["median_s"] = round(statistics.median(walls), 3)
-        row["cpu_s"] = round(statistics.median(run.cpu_s for run in one.runs), 2)
-        row["server_cpu_s"] = round(statistics.median(run.server_cpu_s for run in one.runs), 2)
-        row["peak_mb"] = round(max(run.peak_mb for run in one.runs))
-        row["size_bytes"] = one.size_bytes
-        if first is not None and one.rival:
-            row["time_ratio"] = round(row["median_s"] / _median(first), 2)
-            row["best_ratio"] = round(row["min_s"] / min(run.wall_s for run in first.runs), 2)
-            if first.size_bytes and one.size_bytes:
-                row["size_ratio"] = round(first.size_bytes / one.size_bytes, 3)
-        row["runs"] = [asdict(run) for run in one.runs]
-        rows.append(row)
-    return rows
-
-
-def _median(one: Contender) -> float:
-    return statistics.median(run.wall_s for run in one.runs)
 
 
 def keep(

@@ -72,7 +72,7 @@ def as_text(result: dict[str, Any]) -> str:
         ).rstrip()
         for line in lines
     ]
-    return "\n".join([result["title"], circumstances(result), "", *text, ""])
+    return "\n".join([result["title"], circumstances(result), "", *text, *_goals(result), ""])
 
 
 def as_markdown(result: dict[str, Any]) -> str:
@@ -80,7 +80,10 @@ def as_markdown(result: dict[str, Any]) -> str:
     head, *lines = _cells(result["figures"])
     rows = [head, ["---" if index == 0 else "---:" for index in range(len(head))], *lines]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return f"### {result['title']}\n\n{circumstances(result)}.\n\n{table}\n"
+    goals = "".join(f"- {goal}\n" for goal in _goals(result))
+    return f"### {result['title']}\n\n{circumstances(result)}.\n\n{table}\n" + (
+        f"\n{goals}" if goals else ""
+    )
 
 
 def circumstances(result: dict[str, Any]) -> str:
@@ -124,6 +127,13 @@ def _bar(row: dict[str, Any], top: int, scale: float) -> list[str]:
         f'fill="{colour}"/>',
         f'<line x1="{first:.1f}" x2="{last:.1f}" y1="{middle}" y2="{middle}" stroke="#333"/>',
         f'<text x="{last + 6:.1f}" y="{top + 14}">{row["median_s"]:.1f}</text>',
+    ]
+
+
+def _goals(result: dict[str, Any]) -> list[str]:
+    return [
+        f"{'met' if one['met'] else 'NOT MET'}: {one['goal']}; found {one['found']:g}"
+        for one in result.get("goals", [])
     ]
 
 

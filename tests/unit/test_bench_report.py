@@ -15,7 +15,8 @@ BENCH = Path(__file__).resolve().parents[2] / "bench"
 sys.path.insert(0, str(BENCH))  # its files are scripts, which import one another by name
 
 import report  # noqa: E402
-from harness import OURS, Contender, Measure, figures  # noqa: E402
+from harness import OURS, Contender, Measure  # noqa: E402
+from judge import Goal, figures, judged  # noqa: E402
 from rivals import _cut  # noqa: E402
 
 
@@ -48,6 +49,14 @@ def test_ratios_are_to_ours_and_above_one_where_ours_is_faster_or_smaller_below(
     mine, other = _result()["figures"]
     assert (mine["min_s"], mine["median_s"], mine["time_ratio"]) == (1.0, 2.0, 1.0)
     assert (other["time_ratio"], other["best_ratio"], other["size_ratio"]) == (2.0, 3.0, 0.5)
+
+
+def test_goals_are_judged_by_the_figures() -> None:
+    goals = [Goal("a < ?", "time_ratio", least=2.1), Goal("a < ?", "size_ratio", most=0.5)]
+    found = judged(_result()["figures"], [*goals, Goal("absent", "time_ratio", least=1.0)])
+    assert [(one["found"], one["met"]) for one in found] == [(2.0, False), (0.5, True)]
+    text = report.as_text(_result() | {"goals": found})
+    assert "NOT MET: a < b: time : ours at least 2.1; found 2" in text
 
 
 def test_the_same_figures_stand_in_text_and_markdown() -> None:
