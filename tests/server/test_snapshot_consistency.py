@@ -238,14 +238,16 @@ def test_other_readers_of_parquet_agree(
         f"CREATE TABLE {accounts}.t (id BIGINT UNSIGNED PRIMARY KEY, d DECIMAL(12,3), f DOUBLE, "
         f"at DATETIME(6), day DATE, name VARCHAR(40), n INT);"
         f"INSERT INTO {accounts}.t SELECT id, id / 7, id / 3, '2020-01-01' + INTERVAL id HOUR, "
-        f"'2020-01-01' + INTERVAL id DAY, CONCAT('näme ', id), IF(id % 3, id, NULL) FROM {accounts}.a;"
+        f"'2020-01-01' + INTERVAL id DAY, CONCAT('näme ', id), "
+        f"IF(id % 3, id, NULL) FROM {accounts}.a;"
     )
     taken = snapshot(
         server.options(), store, SnapshotOptions(patterns=(f"{accounts}.t",), chunk_bytes=3000)
     )
     files = str(vault / taken.id / accounts / "t" / "*.parquet")
     [ours] = duck(
-        'SELECT COUNT(*), SUM(id), SUM(d), COUNT(n), SUM(n), MIN("at")::VARCHAR, MAX(day)::VARCHAR, '
+        'SELECT COUNT(*), SUM(id), SUM(d), COUNT(n), SUM(n), MIN("at")::VARCHAR, '
+        "MAX(day)::VARCHAR, "
         f"SUM(LENGTH(name)), ROUND(SUM(f), 3) FROM read_parquet('{files}')"
     )
     theirs = server.query(
