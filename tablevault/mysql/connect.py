@@ -102,8 +102,12 @@ class Connection:
         Whatever `blocks` raises is raised here, and the connection is closed, so that no row of
         an open transaction stays.
         """
+        # max_allowed_packet limits a packet, not a row or a file
+        allowed = int(self.session.get("max_allowed_packet", wire.PACKET_BYTES))
+        size = max(1024, min(wire.PACKET_BYTES, allowed // 2))
         with self.doing(sql):
-            return self._executed(self.driver.cmd_load(_prefixed(sql), token, blocks, on_bytes))
+            done = self.driver.cmd_load(_prefixed(sql), token, blocks, on_bytes, size)
+            return self._executed(done)
 
     def warnings(self) -> list[str]:
         """The warnings of the last statement, as `message (number)`."""

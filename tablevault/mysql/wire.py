@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tablevault.mysql.options import ConnectOptions
 
-PACKET_BYTES = 1 << 20  # a packet of a LOAD stream: one copy and one send each
+PACKET_BYTES = 1 << 20  # a packet of a LOAD stream, at most: one copy and one send each
 PENDING_ERROR_WAIT_S = 2.0
 _DEPRECATE_EOF = 1 << 24
 _CLIENT_SSL = 1 << 11
@@ -52,6 +52,7 @@ class Driver(Protocol):
         token: str,
         blocks: Iterable[Buffer],
         on_bytes: Callable[[int], None] | None,
+        packet_bytes: int = PACKET_BYTES,
     ) -> dict[str, Any]: ...
 
 
@@ -84,7 +85,7 @@ def _driver_class() -> type[Any]:
         """A driver connection that hands LOAD DATA LOCAL its data from memory, or nothing."""
 
         tls_required = False
-        _offer: tuple[str, Iterable[Buffer], Callable[[int], None] | None] | None = None
+        _offer: tuple[str, Iterable[Buffer], Callable[[int], None] | None, int] | None = None
 
         def _do_handshake(self) -> None:
             super()._do_handshake()
@@ -100,8 +101,9 @@ def _driver_class() -> type[Any]:
             token: str,
             blocks: Iterable[Buffer],
             on_bytes: Callable[[int], None] | None,
+            packet_bytes: int = PACKET_BYTES,
         ) -> dict[str, Any]:
-            self._offer = (token, blocks, on_bytes)
+            self._offer = (token, blocks, on_bytes, packet_bytes)
             try:
                 return self.cmd_query(query)  # type: ignore[no-any-return]
             finally:
@@ -117,10 +119,10 @@ def _driver_class() -> type[Any]:
                     "the server asked for a file that was not offered; the connection was closed",
                     hint="do not trust this server: no file was opened",
                 )
-            _, blocks, on_bytes = offer
+            _, blocks, on_bytes, packet_bytes = offer
             try:
                 for block in blocks:
-                    self._send_block(block, on_bytes)
+                    self._send_block(block, on_bytes, packet_bytes)
                 self._socket.send(b"")
             except driver_errors as error:
                 self._raise_pending(error)
@@ -130,10 +132,12 @@ def _driver_class() -> type[Any]:
                 raise
             return self._handle_ok(self._socket.recv())  # type: ignore[no-any-return]
 
-        def _send_block(self, block: Buffer, on_bytes: Callable[[int], None] | None) -> None:
+        def _send_block(
+            self, block: Buffer, on_bytes: Callable[[int], None] | None, packet_bytes: int
+        ) -> None:
             with memoryview(block) as view, view.cast("B") as octets:
-                for start in range(0, len(octets), PACKET_BYTES):
-                    part = octets[start : start + PACKET_BYTES]
+                for start in range(0, len(octets), packet_bytes):
+                    part = octets[start : start + packet_bytes]
                     self._socket.send(part)
                     if on_bytes is not None:
                         on_bytes(len(part))
