@@ -20,11 +20,11 @@ _TO_SERVER, _TO_CLIENT = "to server", "to client"
 
 @dataclass
 class Rule:
-    """When a client's bytes contain `pattern`, do `act`; the bytes are forwarded only on demand."""
+    """When a client's bytes contain `pattern`, do `act`, after they were forwarded or before."""
 
     pattern: bytes
     act: Callable[[Wire], None]
-    forward: bool = True  # before acting
+    before: bool = False
     times: int = 1
     skip: int = 0  # matches that are let pass
     hits: int = 0
@@ -79,9 +79,11 @@ class Wire:
             while data := source.recv(_BLOCK):
                 rule = self._proxy.matching(data) if way == _TO_SERVER else None
                 self._open[way].wait()
-                if rule is None or rule.forward:
-                    self._send(way, sink, data)
-                if rule is not None:
+                if rule is not None and rule.before:
+                    rule.wires.append(self)
+                    rule.act(self)
+                self._send(way, sink, data)
+                if rule is not None and not rule.before:
                     rule.wires.append(self)
                     rule.act(self)
         if self._open[way].is_set():
@@ -112,6 +114,7 @@ class Proxy:
         self.rules: list[Rule] = []
         self.bytes_s: float | None = None  # how fast each direction of each connection is
         self._refusing = False
+        self._closed = False
         self._start(self._accept)
 
     def when(
@@ -119,12 +122,12 @@ class Proxy:
         pattern: bytes,
         act: Callable[[Wire], None],
         *,
-        forward: bool = True,
+        before: bool = False,
         times: int = 1,
         skip: int = 0,
     ) -> Rule:
         """Do `act` when a client sends `pattern`, `times` times, after `skip` other matches."""
-        rule = Rule(pattern, act, forward, times, skip)
+        rule = Rule(pattern, act, before, times, skip)
         self.rules.append(rule)
         return rule
 
@@ -174,6 +177,9 @@ class Proxy:
                 continue
             wire = Wire(self, client, server)
             self.wires.append(wire)
+            if self._closed:
+                wire.close()
+                continue
             self._start(wire.forward, _TO_SERVER)
             self._start(wire.forward, _TO_CLIENT)
 
@@ -186,6 +192,7 @@ class Proxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._closed = True
         self._listener.close()
         for wire in self.wires:
             wire.close()

@@ -101,10 +101,9 @@ def test_killed_at_every_step_of_a_swap(
     assert story.seen() == story.restored()
     model.rollback()
     model.cleanup()
-    # half of them with each way on: all of them are had by the two together
-    first = 0 if settle == "swap" else 1
-    for number in range(2 * steps)[first::2]:
-        at, when = divmod(number, 2)[0], "before" if (number // 2) % 2 else "after"
+    # every entry is had once, by the two ways on in turn
+    for at in range(0 if settle == "swap" else 1, steps, 2):
+        when = "after" if at // 2 % 2 else "before"
         cut = story.staged()
         story.dies(cut, "swap", at, when)
         assert server.value("SELECT COUNT(*) FROM customer", database) == "4", (at, when)

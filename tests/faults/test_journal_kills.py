@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+
 import pytest
 
 from tests.faults.place import Place
