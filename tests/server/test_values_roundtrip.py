@@ -63,7 +63,7 @@ def test_what_stands_around_values_comes_back(server: Server, database: str, vau
     assert server.query(
         f"SELECT id, virt, stor, hidden, amount, tag FROM `{database}`.special WHERE name = 'new'"
     ) == [("1001", "14", "new-x", "7", "2.00", "ab")]
-    with pytest.raises(AssertionError, match="positive|CONSTRAINT|constraint"):
+    with pytest.raises(AssertionError, match=r"positive|CONSTRAINT|constraint"):
         server.sql(f"UPDATE `{database}`.special SET positive = -1 WHERE id = 1")
     assert leftovers(server, database)  # the old table is kept until cleanup
 
