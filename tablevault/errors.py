@@ -8,6 +8,7 @@ raised; oddities are hints, reported as events.  Exit codes are public API:
     ├── CannotComplete         4  started or refused for a stated reason; nothing live was touched
     │   ├── StatementFailed    4  the server answered a statement with an error
     │   ├── LockNotGranted     4  a lock did not come within its time and was given up
+    │   ├── ConsentNeeded      4  it would cost rows, and nobody has said yes to that
     │   ├── Unsupported        4  a table or value this version cannot bring back exactly
     │   └── ProofFailed        4  the server's digest or count differs from the manifest
     ├── ServerUnavailable      5  unreachable, refused, or lost
@@ -64,6 +65,10 @@ class StatementFailed(CannotComplete):
 
 class LockNotGranted(CannotComplete):
     """A lock did not come within its time; nothing is left queueing for it."""
+
+
+class ConsentNeeded(CannotComplete):
+    """It can be done, but rows would go out of sight or lose their parents: somebody must say so."""
 
 
 class Unsupported(CannotComplete):

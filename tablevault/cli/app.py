@@ -10,18 +10,14 @@ import click
 
 import tablevault
 from tablevault.cli.commands_doctor import doctor_command
-from tablevault.cli.commands_restore import (
-    cleanup_command,
-    restore_command,
-    rollback_command,
-    swap_command,
-)
+from tablevault.cli.commands_restore import restore_command
 from tablevault.cli.commands_snapshot import (
     list_command,
     show_command,
     snapshot_command,
     verify_command,
 )
+from tablevault.cli.commands_swap import cleanup_command, rollback_command, swap_command
 from tablevault.cli.commands_watch import watch_command
 from tablevault.cli.invocation import invocation
 from tablevault.cli.parser import Command, Group, option

@@ -1,13 +1,13 @@
-"""`restore`, and what follows it: `swap`, `rollback`, `cleanup`."""
+"""`restore`: beside the live tables, proven, and into their place when told so."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tablevault.cli import parser, types
+from tablevault.cli.commands_swap import ask, cut_over, cut_over_options, ways_on
 from tablevault.cli.invocation import invocation
 from tablevault.cli.output import say, tell
 from tablevault.cli.parser import Command, option
@@ -17,23 +17,12 @@ from tablevault.cli.units import count, printable
 from tablevault.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tablevault.model import TableName
     from tablevault.mysql.options import ConnectOptions
-    from tablevault.ops.options import RestoreOptions, RestoreResult, SwapResult
-
-DEFAULT_LOCK_WAIT_S = 60.0
-_lock_wait_option = option(
-    "--lock-wait",
-    type=types.duration,
-    metavar="S",
-    default=DEFAULT_LOCK_WAIT_S,
-    help="Keep trying the cut-over for this time, a second at a time (default 60s).",
-)
+    from tablevault.ops.options import RestoreOptions, RestoreResult
 
 
-@click.command("restore", cls=Command, exits=(4, 5, 6, 7))
+@click.command("restore", cls=Command, exits=(3, 4, 5, 6, 7))
 @click.argument("snapshot", metavar="SNAPSHOT", required=False)
 @click.argument("tables", nargs=-1, metavar="[TABLE]...")
 @option("--swap", is_flag=True, help="Put the tables in place as soon as all is proven.")
@@ -66,7 +55,7 @@ _lock_wait_option = option(
     metavar="S",
     help="Call it a stall when nothing has moved for this time (default 20s).",
 )
-@_lock_wait_option
+@cut_over_options
 @parser.vault_option
 @parser.state_dir_option
 @parser.connection_options
@@ -87,6 +76,9 @@ def restore_command(
     stall_action: str | None,
     stall_after: float | None,
     lock_wait: float,
+    keep_new: bool,
+    kill_blockers: bool,
+    allow_orphans: bool,
     **_: object,
 ) -> int:
     """Restore tables beside the live ones, prove, swap.
@@ -105,6 +97,9 @@ def restore_command(
         log_bin=not no_binlog,
         swap=swap,
         lock_wait_s=lock_wait,
+        keep_new=keep_new,
+        kill_blockers=kill_blockers,
+        allow_orphans=allow_orphans,
         new=new,
         emergency=emergency,
         **_given(
@@ -121,57 +116,13 @@ def restore_command(
     about.run, about.snapshot = result.run, result.snapshot
     record = records.restore_record(result)
     if result.status != "proven":
-        text = f"{render.restore_text(result, target.target)}\n{_ways_on(ctx, result.run)}"
-        return finish(ctx, record, "" if about.quiet else text)
+        text = f"{render.restore_text(result, target.target)}\n{ways_on(ctx, result.run)}"
+        found = bool(result.findings)
+        return finish(ctx, record, "" if about.quiet else text, findings=found)
     record["swap_command"] = follow_up(ctx, "swap", result.run)
     if not about.interactive:
         return finish(ctx, record, _stopped_text(ctx, result, target, record["swap_command"]))
-    return _offer_swap(ctx, result, target, lock_wait)
-
-
-@click.command("swap", cls=Command, exits=(4, 5, 7))
-@click.argument("run", metavar="RUN")
-@_lock_wait_option
-@parser.vault_option
-@parser.state_dir_option
-@parser.connection_options
-@click.pass_context
-def swap_command(ctx: click.Context, /, run: str, lock_wait: float, **_: object) -> int:
-    """Put a restore's proven tables in place of the live ones.
-
-    One atomic RENAME TABLE; the tables that were live are kept for `rollback` until `cleanup`.
-    """
-    from tablevault.ops.swap import swap
-
-    return _cut_over(ctx, run, lock_wait, swap)
-
-
-@click.command("rollback", cls=Command, exits=(4, 5, 7))
-@click.argument("run", metavar="RUN")
-@_lock_wait_option
-@parser.vault_option
-@parser.state_dir_option
-@parser.connection_options
-@click.pass_context
-def rollback_command(ctx: click.Context, /, run: str, lock_wait: float, **_: object) -> int:
-    """Undo a swap: what was live before is live again."""
-    from tablevault.ops.swap import rollback
-
-    return _cut_over(ctx, run, lock_wait, rollback)
-
-
-@click.command("cleanup", cls=Command, exits=(4, 5, 7))
-@click.argument("run", metavar="RUN")
-@_lock_wait_option
-@parser.vault_option
-@parser.state_dir_option
-@parser.connection_options
-@click.pass_context
-def cleanup_command(ctx: click.Context, /, run: str, lock_wait: float, **_: object) -> int:
-    """Drop what a restore has kept; no rollback after it."""
-    from tablevault.ops.swap import cleanup
-
-    return _cut_over(ctx, run, lock_wait, cleanup)
+    return _offer_swap(ctx, result, target)
 
 
 def _check(
@@ -235,9 +186,7 @@ def _stopped_text(
     )
 
 
-def _offer_swap(
-    ctx: click.Context, result: RestoreResult, target: ConnectOptions, lock_wait: float
-) -> int:
+def _offer_swap(ctx: click.Context, result: RestoreResult, target: ConnectOptions) -> int:
     """Ask, with all said that follows from a yes."""
     from tablevault import names
     from tablevault.cli import render
@@ -253,7 +202,7 @@ def _offer_swap(
     else:
         what = f"the {count(len(result.tables))} restored tables into place of those"
     try:
-        yes = _ask(f"swap {what} live on {printable(target.target)}? [y/N] ")
+        yes = ask(f"swap {what} live on {printable(target.target)}? [y/N] ")
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted before the swap: the proven tables stay beside the live ones",
@@ -263,43 +212,7 @@ def _offer_swap(
         return finish(
             ctx, {}, f"nothing was swapped; to put the restored tables in place:\n  {command}"
         )
-    with observed(ctx) as observer:
-        swapped = swap(target, result.run, state_dir(ctx), observer, lock_wait_s=lock_wait)
-    return _finish_swap(ctx, swapped)
-
-
-def _cut_over(
-    ctx: click.Context, run: str, lock_wait: float, operation: Callable[..., SwapResult]
-) -> int:
-    with observed(ctx) as observer:
-        invocation(ctx).run = run
-        state = state_dir(ctx)
-        result = operation(connect_options(ctx), run, state, observer, lock_wait_s=lock_wait)
-    return _finish_swap(ctx, result)
-
-
-def _finish_swap(ctx: click.Context, result: SwapResult) -> int:
-    from tablevault.cli import records, render
-
-    text = "" if invocation(ctx).quiet else render.swap_text(result)
-    if text and result.status == "swapped":
-        text += f"\n{_ways_on(ctx, result.run)}"
-    return finish(ctx, records.swap_record(result), text)
-
-
-def _ways_on(ctx: click.Context, run: str) -> str:
-    undo, clean = (follow_up(ctx, name, run) for name in ("rollback", "cleanup"))
-    return f"to undo it:        {undo}\nwhen all is well:  {clean}"
-
-
-def _ask(question: str) -> bool:
-    """Ask on standard error, read from standard input; its end means no."""
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    answer = sys.stdin.readline()
-    if not answer.endswith("\n"):
-        tell("")
-    return answer.strip().lower() in ("y", "yes")
+    return cut_over(ctx, result.run, target, swap, "allow_orphans")
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def restore_record(result: RestoreResult) -> Record:
         "rows": sum(table.rows for table in result.tables),
         "tables": [_result_record(table) for table in result.tables],
         "hints": list(result.hints),
+        "findings": [finding_record(finding) for finding in result.findings],
     }
 
 
@@ -66,6 +67,7 @@ def swap_record(result: SwapResult) -> Record:
         "tables": [_result_record(table) for table in result.tables],
         "dropped": [str(table) for table in result.dropped],
         "hints": list(result.hints),
+        "findings": [finding_record(finding) for finding in result.findings],
     }
 
 
@@ -113,4 +115,6 @@ def _result_record(table: TableResult) -> Record:
         "seconds": table.seconds,
         "staging": None if table.staging is None else str(table.staging),
         "kept": None if table.kept is None else str(table.kept),
+        "new_rows": table.new_rows,
+        "carried": table.carried,
     }

@@ -135,6 +135,7 @@ def restore_text(result: RestoreResult, server: str) -> str:
         f"{state}",
         _results_text(result.tables),
         *_hint_lines(result.hints),
+        *map(finding_line, result.findings),
     ]
     return "\n".join(line for line in lines if line)
 
@@ -148,6 +149,7 @@ def swap_text(result: SwapResult) -> str:
         "" if result.status == "cleaned" else _results_text(result.tables),
         *dropped,
         *_hint_lines(result.hints),
+        *map(finding_line, result.findings),
     ]
     return "\n".join(line for line in lines if line)
 

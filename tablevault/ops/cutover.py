@@ -12,9 +12,10 @@ and does what is missing, so that a run killed anywhere is settled by the same c
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tablevault.errors import CannotComplete, LockNotGranted, StatementFailed
@@ -143,11 +144,13 @@ class Cutover:
 
     def _converge(self, forward: bool) -> None:
         if self.arrived() != forward:
-            self._drop_links()
+            self._release_children()
             if forward:
                 self.fit()
             pairs = self.plan.pairs(forward)
             what = "renaming " + ", ".join(f"{old} to {new}" for old, new in pairs)
+            if any(move.links_before or move.links_after for move in self.plan.moves):
+                self._open_window()
             self.hands.run(self.hands.main, what, sql_tables.rename_tables(pairs))
         if self._locked:
             self._triggers.settle(forward, locked=True)
@@ -196,40 +199,39 @@ class Cutover:
 
     # ---- foreign keys
 
-    def _drop_links(self) -> None:
-        """Everything that references a moving table, or is a foreign key of one."""
-        known = self.plan.wanted_links(True), self.plan.wanted_links(False)
-        for table in dict.fromkeys((*known[0], *known[1])):
-            names = {link.name for wanted in known for link in wanted.get(table, ())}
-            own = table in self.plan.targets
+    def _release_children(self) -> None:
+        """Drop the foreign keys of others, which would follow the table that goes."""
+        for table in self.plan.outer_children:
+            names = {link.name for link in self.plan.children if link.child == table}
             here = relations.links_of(self.hands.main, table)
-            going = [link.name for link in here if own or link.name in names]
-            if going:
-                self._open_window()
-                what = f"dropping foreign keys of {table}: {', '.join(going)}"
-                self.hands.run(self._hand_of(table), what, sql_relations.drop_keys(table, going))
+            self._drop(table, [link.name for link in here if link.name in names])
 
-    def _settle_links(self, forward: bool) -> None:
-        # those first that others wait for under a lock
-        tables = sorted(
-            self.plan.wanted_links(forward).items(), key=lambda one: one[0] in self.plan.targets
-        )
-        for table, wanted in tables:
+    def _settle_links(self, goal: bool) -> None:
+        """The right ones on each table; none on those that no longer have their name."""
+        for move in self.plan.moves:
+            gone = move.other(goal)
+            if gone is not None:
+                self._drop(gone, [link.name for link in relations.links_of(self.hands.main, gone)])
+        wanted = self.plan.wanted_links(goal)
+        for table in sorted(wanted, key=lambda one: one in self.plan.targets):
+            # children first: others wait for them under a lock
             here = relations.links_of(self.hands.main, table)
-            missing = [link for link in wanted if not _has(here, link)]
+            missing = [link for link in wanted[table] if not _has(here, link)]
             names = {link.name for link in missing}
-            wrong = [link.name for link in here if link.name in names]
-            hand = self._hand_of(table)
-            if wrong:
-                self.hands.run(
-                    hand,
-                    f"dropping foreign keys of {table}: {', '.join(wrong)}",
-                    sql_relations.drop_keys(table, wrong),
-                )
+            self._drop(table, [link.name for link in here if link.name in names])
             if missing:
-                what = f"adding foreign keys of {table}: {', '.join(link.name for link in missing)}"
-                clauses = [link.clause for link in missing]
-                self.hands.run(hand, what, sql_relations.add_keys(table, clauses))
+                listed = ", ".join(link.name or "one" for link in missing)
+                self.hands.run(
+                    self._hand_of(table),
+                    f"adding foreign keys of {table}: {listed}",
+                    sql_relations.add_keys(table, [link.clause for link in missing]),
+                )
+
+    def _drop(self, table: TableName, names: Sequence[str]) -> None:
+        if names:
+            self._open_window()
+            what = f"dropping foreign keys of {table}: {', '.join(names)}"
+            self.hands.run(self._hand_of(table), what, sql_relations.drop_keys(table, names))
 
     def _hand_of(self, table: TableName) -> Connection:
         """Who alters a table: the one that may have it locked."""
@@ -300,4 +302,7 @@ class Cutover:
 
 
 def _has(links: Iterable[Link], link: Link) -> bool:
-    return any(link.same_as(one) for one in links)
+    named = bool(link.name)  # else the server has given it a name
+    return any(
+        link.same_as(one if named else dataclasses.replace(one, name="")) for one in links
+    )

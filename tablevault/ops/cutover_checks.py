@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tablevault.errors import CannotComplete, TablevaultError, Unsupported
+from tablevault.errors import CannotComplete, ConsentNeeded, Unsupported
 from tablevault.model import Finding, Key, TableName
 from tablevault.mysql import catalog, ddl, relations, sql_tables, triggers
 from tablevault.mysql.connect import Connection
@@ -70,9 +70,9 @@ def orphans_after(hands: Hands, plan: Plan) -> list[Orphans]:
 
 
 def require_no_orphans(found: Sequence[Orphans], what: str, way_on: str) -> None:
-    """Raise CannotComplete when the cut-over would leave rows without parents."""
+    """Raise ConsentNeeded when the cut-over would leave rows without parents."""
     if found:
-        raise CannotComplete(
+        raise ConsentNeeded(
             f"{what} would leave rows without their parents: " + "; ".join(map(str, found)),
             hint=f"{way_on}; nothing was touched",
         )
@@ -184,8 +184,3 @@ class AutoIncrement:
 
     def _next(self, table: TableName) -> int | None:
         return relations.number(self._hands.main, sql_tables.next_auto_increment(table))
-
-
-def worth_telling(error: TablevaultError) -> str:
-    """An error of a look that comes after the deed: said, not raised."""
-    return f"not looked at: {error.message}"

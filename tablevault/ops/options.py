@@ -70,6 +70,7 @@ class RestoreResult:
     tables: tuple[TableResult, ...]
     seconds: float
     hints: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()  # of the look after the swap
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tablevault.errors import CannotComplete, Interrupted, TablevaultError
@@ -30,7 +30,7 @@ from tablevault.ops.resumption import (
     resumed_options,
     staged,
 )
-from tablevault.ops.running import aside, reported
+from tablevault.ops.running import Ending, aside, reported
 from tablevault.ops.runs import RunState, header, replay, run_folder
 from tablevault.ops.site import Wishes
 from tablevault.ops.swap import swap_proven
@@ -75,7 +75,9 @@ def restore(
     """
     run = new_run_id()
     reporter = Reporter(run, observer)
-    with reported(reporter, "restore", snapshot=snapshot_text, state_dir=state_dir):
+    with reported(
+        reporter, "restore", snapshot=snapshot_text, state_dir=state_dir
+    ) as ending:
         reporter.begin_phase("checking", "manifest and files")
         snapshot, jobs = aside(
             reporter, "reading the manifest", lambda: _read_plan(store, snapshot_text, options, run)
@@ -95,7 +97,7 @@ def restore(
             lambda: Journal.create(state_dir / run, run, head),
         ) as journal:
             site = _Site(target, store, snapshot, jobs, options, journal, reporter, terms)
-            return _carry_out(site, Board(jobs))
+            return _ended(ending, _carry_out(site, Board(jobs)))
 
 
 def resume(
@@ -115,10 +117,12 @@ def resume(
     reporter = Reporter(run, observer)
     with Journal.open(run_folder(state_dir, run)) as journal:
         state = replay(run, journal.entries)
-        with reported(reporter, "restore", snapshot=state.snapshot, state_dir=state_dir):
+        with reported(
+            reporter, "restore", snapshot=state.snapshot, state_dir=state_dir
+        ) as ending:
             now = now or RestoreOptions()
             if state.status != "begun" and (now.swap or state.status != "proven"):
-                return _resume_swap(target, journal, state, reporter, now)
+                return _ended(ending, _resume_swap(target, journal, state, reporter, now))
             reporter.begin_phase("checking", "manifest and files")
             options = resumed_options(state, now)
             snapshot, jobs = aside(
@@ -136,7 +140,13 @@ def resume(
                 lambda: preflight(target, snapshot, jobs, options, ours=staged(state), resumed=run),
             )
             site = _Site(target, store, snapshot, jobs, options, journal, reporter, terms)
-            return _carry_out(site, resumed_board(jobs, state))
+            return _ended(ending, _carry_out(site, resumed_board(jobs, state)))
+
+
+def _ended(ending: Ending, result: RestoreResult) -> RestoreResult:
+    if result.findings:
+        ending.status = "findings"
+    return result
 
 
 def _read_plan(
@@ -159,7 +169,8 @@ def _carry_out(site: _Site, board: Board) -> RestoreResult:
     if site.options.swap:
         swapped = _swap(site.target, site.journal, reporter, site.options)
         kept = {table.table: table.kept for table in swapped.tables}
-        return _result(site, "swapped", kept, (*hints, *_swap_hints(swapped)))
+        result = _result(site, "swapped", kept, (*hints, *swapped.hints))
+        return replace(result, findings=swapped.findings)
     return _result(site, "proven", {}, hints)
 
 
@@ -208,10 +219,6 @@ def _swap(
     return swap_proven(target, journal, reporter, wishes)
 
 
-def _swap_hints(swapped: SwapResult) -> tuple[str, ...]:
-    return (*swapped.hints, *(str(finding.message) for finding in swapped.findings))
-
-
 def _resume_swap(
     target: ConnectOptions,
     journal: Journal,
@@ -235,7 +242,8 @@ def _resume_swap(
         status="swapped",
         tables=swapped.tables,
         seconds=reporter.seconds,
-        hints=_swap_hints(swapped),
+        hints=swapped.hints,
+        findings=swapped.findings,
     )
 
 

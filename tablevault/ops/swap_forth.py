@@ -1,0 +1,130 @@
+"""The swap, step by step: what is asked before, the cut-over, what is looked at after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from tablevault.errors import CannotComplete
+from tablevault.model import Finding, TableName
+from tablevault.ops import cutover_checks as checks
+from tablevault.ops.carry import carry, require_key
+from tablevault.ops.cutover import Cutover
+from tablevault.ops.cutover_plan import Plan, from_record, to_record
+from tablevault.ops.entangled import plan_swap, prove
+from tablevault.ops.options import SwapResult
+from tablevault.ops.settling import MOVING, carry_out, settle, tell_window
+from tablevault.ops.site import Site
+
+
+def swap_tables(site: Site) -> SwapResult:
+    """Look, say, refuse or swap, and look again."""
+    began = time.monotonic()
+    state = site.state
+    if state.status in MOVING:
+        settle(site)
+    if state.status == "swapped":
+        plan = from_record(state.swap_plan) if state.swap_plan else site.bare_plan()
+        return _finish(site, plan, began, {}, Cutover(state.run, plan, site.hands))
+    if state.status != "proven":
+        raise CannotComplete(
+            f"run {state.run} is {state.status}, not proven",
+            hint=f"complete it with: tablevault restore --resume {state.run}",
+        )
+    site.require_staging()
+    plan = plan_swap(site.hands, state)
+    prove(site.hands, state.run, plan)
+    new_rows = _look_before(site, plan)
+    ids = checks.AutoIncrement(site.hands, plan)
+    cut = Cutover(state.run, plan, site.hands, ids.fit, site.wishes.kill_blockers)
+    had_live = {str(move.target): move.replaces for move in plan.moves}
+    only_restored = {
+        str(move.target): checks.lacking_rows(site.hands, move.incoming, move.target)
+        for move in plan.moves
+        if move.replaces and move.incoming
+    }
+    state.had_live, state.only_restored = had_live, only_restored
+    site.note(
+        "swapping", had_live=had_live, plan=to_record(plan), only_restored=only_restored
+    )
+    # The dangerous step, and the last: until here nothing live was touched, and it is undone
+    # as a whole when it cannot be done as a whole.
+    carry_out(site, cut, "swap given up")
+    site.note("swapped", had_live=had_live)
+    return _finish(site, plan, began, new_rows, cut, ids)
+
+
+def _look_before(site: Site, plan: Plan) -> dict[TableName, int | None]:
+    """Say what the swap will do to rows, and refuse what it may not do unasked."""
+    hands, wishes = site.hands, site.wishes
+    if not wishes.allow_orphans:
+        checks.require_no_orphans(
+            checks.orphans_before(hands, plan),
+            "the swap",
+            "put the missing rows back, restore the tables together, or accept it with "
+            "--allow-orphans",
+        )
+    counted: dict[TableName, int | None] = {}
+    for move in plan.moves:
+        if not move.replaces or move.incoming is None:
+            continue
+        if wishes.keep_new:
+            require_key(hands, move.target)
+            if any("INSERT" in trigger.when for trigger in move.triggers_after):
+                raise CannotComplete(
+                    f"--keep-new: table {move.target} has INSERT triggers, which would fire again "
+                    "for the rows carried over",
+                    hint="swap without it, and copy the rows from the kept table by hand",
+                )
+        found = checks.lacking_rows(hands, move.target, move.incoming)
+        counted[move.target] = found
+        if found is None:
+            hands.narrator.hint(
+                f"rows of {move.target} that are newer than the snapshot were not counted: "
+                f"that took longer than {checks.COUNT_S:.0f} s"
+            )
+        elif found:
+            fate = "are carried over" if wishes.keep_new else f"stay in {move.aside}"
+            way = "" if wishes.keep_new else " (--keep-new carries them over)"
+            hands.narrator.hint(
+                f"{move.target}: {found:,} rows are not in the snapshot and {fate}{way}"
+            )
+    return counted
+
+
+def _finish(
+    site: Site,
+    plan: Plan,
+    began: float,
+    new_rows: Mapping[TableName, int | None],
+    cut: Cutover,
+    ids: checks.AutoIncrement | None = None,
+) -> SwapResult:
+    """What follows the swap: ids, rows to carry over, and a look at all that must hold now."""
+    findings: list[Finding] = ids.check() if ids else []
+    carried: dict[TableName, int] = {}
+    if site.wishes.keep_new:
+        for move in plan.moves:
+            if move.replaces:
+                carried[move.target] = _carry_over(site, move.aside, move.target, findings)
+    findings += checks.differences_after(site.hands, site.state, plan)
+    for orphans in checks.orphans_after(site.hands, plan):
+        if site.wishes.allow_orphans:
+            site.narrator.hint(str(orphans))
+        else:
+            findings.append(Finding("orphans", str(orphans), orphans.link.child))
+    tell_window(site, plan, cut)
+    return site.result("swapped", began, new_rows, carried, findings)
+
+
+def _carry_over(
+    site: Site, old: TableName, new: TableName, findings: list[Finding]
+) -> int:
+    log_bin = bool(site.state.options.get("log_bin", True))
+    site.journal.append("carrying over", old=str(old), new=str(new))
+    done = carry(site.hands, site.target, old, new, log_bin=log_bin)
+    site.journal.append("carried over", old=str(old), new=str(new), rows=done.rows)
+    if done.refused:
+        message = f"{done.refused:,} new rows did not fit and stay in {old}: {done.example}"
+        findings.append(Finding("not carried over", message, new))
+    return done.rows
