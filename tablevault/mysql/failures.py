@@ -66,14 +66,14 @@ _HINTS = {
     3750: "the server demands primary keys: sql_require_primary_key is on",
     1047: "the cluster node is not ready for queries",
 }
-_OS_ERROR = re.compile(r'\b(?:errno|error)"?:? *(\d+)', re.IGNORECASE)
+_OS_ERROR = re.compile(r'\b(?:errno|errcode|error)"?:? *(\d+)', re.IGNORECASE)
 _PLUGIN = re.compile(r"[Aa]uthentication plugin '([^']+)'")
 _MAX_MESSAGE_CHARS = 600
 
 
 def hint_for(errno: int, text: str = "") -> str | None:
     """What to do about a server error, where it is known."""
-    if errno in (1030, 3, 1005, 1025, 1026) and "28" in _OS_ERROR.findall(text):
+    if (errno < 1000 or errno in (1030, 1005, 1025, 1026)) and "28" in _OS_ERROR.findall(text):
         return _HINTS[1021]
     return _HINTS.get(errno)
 
@@ -115,7 +115,8 @@ def translate(error: BaseException, doing: str) -> TablevaultError:
         error, errno = error.__cause__, 3948  # the driver hides what the server said of it
     if isinstance(error, TimeoutError) or (errno == 3024 and _is_timeout(error)):
         return ConnectionLost(f"connection given up while running {doing}: no answer in time")
-    if errno is None or errno in LOST or errno < 1000 or 2000 <= errno < 3000:
+    # below 1000 are the server's own file errors, such as 3: error writing file (Errcode: 28)
+    if errno is None or errno in LOST or 2000 <= errno < 3000:
         return ConnectionLost(f"connection lost while running {doing}: {_tidy(_text(error))}")
     return statement_error(errno, _text(error), doing)
 

@@ -24,8 +24,11 @@ class Doing:
     what: str  # the task, in a few words
     statement: str
     seconds: float  # of that statement; 0 while none runs
+    pausing: str = ""  # the error after which it waits to try again
 
     def __str__(self) -> str:
+        if self.pausing:
+            return f"worker {self.worker}: {self.what}; waits to try again after: {self.pausing}"
         running = f"{self.seconds:.0f} s in {self.statement}" if self.statement else "no statement"
         return f"worker {self.worker}, connection {self.connection}: {self.what}; {running}"
 
@@ -63,6 +66,12 @@ def _cause(
     view: View, states: dict[int, str], doing: Sequence[Doing], working: bool
 ) -> tuple[str, str, bool]:
     text = " ".join(states.values()).lower()
+    if doing and all(one.pausing for one in doing):
+        return (
+            f"every step waits to be tried again after an error: {doing[0].pausing}",
+            "it goes on when the cause is gone, and ends by itself when it stays",
+            False,
+        )
     if "row lock" in text:
         return (
             "another transaction holds rows that a statement of ours needs",

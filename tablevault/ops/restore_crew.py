@@ -188,6 +188,7 @@ class Crew:
                         describe(task),
                         connection.statement if since_s is not None else "",
                         now_s - since_s if since_s is not None else 0.0,
+                        loader.pausing,
                     )
                 )
         return found

@@ -57,6 +57,7 @@ class Loader:
         self.connection = open_connection()
         self.task: Task | None = None
         self.live_bytes = 0  # text sent of the row group at hand
+        self.pausing = ""  # the error after which it waits to try again
         self.pause_s = 0.0  # after each block; set by the coordinator when the server is pressed
         self.notes: queue.SimpleQueue[Event] = queue.SimpleQueue()  # for the coordinator to tell
         self._open_connection = open_connection
@@ -88,7 +89,10 @@ class Loader:
                     if delay_s is None:
                         raise
                     self._note(task, error, patience.attempts, delay_s)
-                    if self._stopping.wait(delay_s):
+                    self.pausing = error.message
+                    stopped = self._stopping.wait(delay_s)
+                    self.pausing = ""
+                    if stopped:
                         raise
                     attempt = _again(task)
         finally:
