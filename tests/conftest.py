@@ -11,14 +11,13 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from tablevault.demo.server import PrivateServer
 from tablevault.errors import TablevaultError
-from tests.servers import Server, ServerMissing, provisioned
+from tests.servers import Server, ServerMissing, programs
 
 KINDS = ("mariadb", "mysql", "mariadb-new")
 _FIXTURES = {"mariadb": "mariadb", "mysql": "mysql", "mariadb_new": "mariadb-new"}
@@ -72,17 +71,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = kept
 
 
-def private(kind: str, **options: Any) -> PrivateServer:
-    """A private server of that kind, not yet started; fails the test when it cannot be had."""
-    try:
-        return PrivateServer(programs=None if kind == "mariadb" else provisioned(kind), **options)
-    except ServerMissing as error:
-        pytest.fail(str(error), pytrace=False)
-
-
 def _running(kind: str) -> Iterator[Server]:
     try:
-        with private(kind) as server:
+        with PrivateServer(programs=programs(kind)) as server:
             yield Server(
                 kind=kind,
                 host=server.host,
@@ -92,6 +83,8 @@ def _running(kind: str) -> Iterator[Server]:
                 socket=server.socket,
                 root_password=server.password,
             )
+    except ServerMissing as error:
+        pytest.fail(str(error), pytrace=False)
     except TablevaultError as error:
         pytest.fail(f"no {kind} server to test on: {error} ({error.hint})", pytrace=False)
 

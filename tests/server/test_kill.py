@@ -29,7 +29,8 @@ def big(server: Server, database: str) -> str:
     server.sql(
         f"CREATE TABLE {database}.big (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(80), n INT, "
         f"KEY (v), KEY (n, v)); INSERT INTO {database}.big (v, n) SELECT MD5(n), n % 97 FROM "
-        f"(SELECT a.n * 150 + b.n AS n FROM {numbers} a, {numbers} b) s;"
+        f"(SELECT a.n * 150 + b.n AS n FROM {numbers} a, {numbers} b) s;",
+        database,  # MySQL looks for the tables of a WITH in it
     )
     assert server.value(f"SELECT COUNT(*) FROM {database}.big") == str(ROWS)
     return f"{database}.big"

@@ -17,7 +17,8 @@ import pytest
 from tablevault.demo import programs, sandbox, server
 from tablevault.demo.server import PrivateServer
 from tablevault.errors import CannotComplete
-from tests.servers import ROOT
+from tests import servers
+from tests.servers import ROOT, Server
 
 pytestmark = pytest.mark.server
 
@@ -68,9 +69,10 @@ def _owner() -> Iterator[tuple[subprocess.Popen[str], int, Path]]:
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[PrivateServer]:
-    """A server that tests here may stop and kill."""
-    with PrivateServer(buffer_pool="32M", redo_log="16M") as made:
+def own(server: Server) -> Iterator[PrivateServer]:
+    """A server of each kind asked for that tests here may stop and kill."""
+    chosen = servers.programs(server.kind)
+    with PrivateServer(buffer_pool="32M", redo_log="16M", programs=chosen) as made:
         yield made
 
 
@@ -78,7 +80,10 @@ def test_it_answers_and_is_private(own: PrivateServer) -> None:
     assert own.alive
     assert own.directory.stat().st_mode & 0o777 == 0o700
     assert own.sql("SELECT @@bind_address, @@port") == f"127.0.0.1\t{own.port}\n"
-    accounts = own.sql("SELECT User FROM mysql.user WHERE User <> 'mariadb.sys' ORDER BY User")
+    accounts = own.sql(
+        "SELECT User FROM mysql.user "
+        "WHERE User NOT LIKE 'mysql.%' AND User NOT LIKE 'mariadb.%' ORDER BY User"
+    )
     assert accounts.split() == ["root", "tablevault"]
 
 
@@ -224,3 +229,8 @@ def test_a_missing_server_names_the_packages(monkeypatch: pytest.MonkeyPatch) ->
 def test_programs_are_found_where_only_root_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     assert programs.find_program("mariadbd").endswith("/mariadbd")
+
+
+def test_a_server_that_cannot_be_had_is_no_skip() -> None:
+    with pytest.raises(servers.ServerMissing, match="no sqlite server"):
+        servers.programs("sqlite")
