@@ -84,7 +84,7 @@ def _cause(
             "end the session that is named, or wait for it",
             False,
         )
-    if "disk full" in text or "no space" in text:
+    if "disk full" in text or "no space" in text or "free space" in text:
         return "the server's disk is full", "free space on its data directory and tmpdir", False
     if view.unseen and not states:
         return (
