@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import HERE, keep, ours, parser
+from harness import HERE, environment, keep, ours, parser
 
 from tablevault.demo.server import PrivateServer
 from tablevault.names import new_snapshot_id
@@ -83,7 +83,7 @@ def _one_snapshot(vault: Path) -> str:
         server.sql("CREATE DATABASE bench; CREATE TABLE bench.t SELECT 1 AS id")
         taken = subprocess.run(
             ours("snapshot", "bench.t", "--vault", str(vault), server=server),
-            env={**os.environ, "PYTHONPATH": str(HERE.parent), "MYSQL_PWD": server.password},
+            env=environment(server),
             stdout=subprocess.PIPE,
             text=True,
             check=True,
@@ -98,10 +98,10 @@ def _program() -> list[str]:
 
 def _seconds(command: list[str]) -> tuple[float, float]:
     """Wall and CPU time of the command."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    variables = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, check=True)
+    subprocess.run(command, stdout=subprocess.DEVNULL, env=variables, check=True)
     wall_s = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

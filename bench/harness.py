@@ -111,6 +111,11 @@ def ours(command: str, *arguments: str, server: PrivateServer | None = None) -> 
     return [sys.executable, "-m", "tablevault", command, "-q", *where, *arguments]
 
 
+def environment(server: PrivateServer) -> dict[str, str]:
+    """What a client is run with."""
+    return {**os.environ, "MYSQL_PWD": server.password, "PYTHONPATH": str(HERE.parent)}
+
+
 def run(
     command: Sequence[str],
     server: PrivateServer,
@@ -119,17 +124,16 @@ def run(
     stdout: Path | None = None,
 ) -> Measure:
     """Run a command to its end.  Raises RunFailed with what it said when it fails."""
-    environment = {**os.environ, "MYSQL_PWD": server.password, "PYTHONPATH": str(HERE.parent)}
     log = server.directory / "command.log"
     with contextlib.ExitStack() as stack:
         source = stack.enter_context((stdin or Path(os.devnull)).open("rb"))
         errors = stack.enter_context(log.open("wb"))
         output = stack.enter_context(stdout.open("wb")) if stdout else errors
         _forget_peak()
-        server_before = _server_cpu_s(server.pid)
+        server_before = cpu_s(server.pid)
         began = time.monotonic()
         process = subprocess.Popen(
-            command, stdin=source, stdout=output, stderr=errors, env=environment
+            command, stdin=source, stdout=output, stderr=errors, env=environment(server)
         )
         _, status, usage = os.wait4(process.pid, 0)
         wall_s = time.monotonic() - began
@@ -140,7 +144,7 @@ def run(
     return Measure(
         wall_s=wall_s,
         cpu_s=usage.ru_utime + usage.ru_stime,
-        server_cpu_s=_server_cpu_s(server.pid) - server_before,
+        server_cpu_s=cpu_s(server.pid) - server_before,
         peak_mb=usage.ru_maxrss * 1024 / 1e6,
     )
 
@@ -186,7 +190,8 @@ def _forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _server_cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """User and system time of a running process, all its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
