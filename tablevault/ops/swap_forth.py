@@ -62,7 +62,7 @@ def _look_before(site: Site, plan: Plan) -> dict[TableName, int | None]:
             checks.orphans_before(hands, plan),
             "the swap",
             "put the missing rows back, restore the tables together, or accept it with "
-            "--allow-orphans",
+            f"`tablevault swap {site.state.run} --allow-orphans`",
         )
     counted: dict[TableName, int | None] = {}
     for move in plan.moves:
@@ -108,6 +108,7 @@ def _finish(
             if move.replaces:
                 carried[move.target] = _carry_over(site, move.aside, move.target, findings)
     findings += checks.differences_after(site.hands, site.state, plan)
+    _tell_renamed_checks(site)
     for orphans in checks.orphans_after(site.hands, plan):
         if site.wishes.allow_orphans:
             site.narrator.hint(str(orphans))
@@ -128,3 +129,15 @@ def _carry_over(
         message = f"{done.refused:,} new rows did not fit and stay in {old}: {done.example}"
         findings.append(Finding("not carried over", message, new))
     return done.rows
+
+
+def _tell_renamed_checks(site: Site) -> None:
+    for table in site.state.tables:
+        if not table.create_sql:
+            continue
+        lost = checks.renamed_checks(site.hands.main, table.target, table.create_sql)
+        if lost:
+            site.narrator.hint(
+                f"CHECKs {', '.join(lost)} of {table.target} have names of the server's choice: "
+                "theirs were taken by the table that was live, and MySQL renames none in place"
+            )
