@@ -19,6 +19,7 @@ from tablevault.ops.lookout import Lookout, View
 WARN, CANCEL, ABORT = "warn", "cancel", "abort"
 ACTIONS = (WARN, CANCEL, ABORT)
 _ACT_FROM_SEVERITY = 2  # a stall is said once before anything is done about it
+_RECENT_S = 5.0  # whether the server works is told from the last seconds, not since the beginning
 
 
 class Watchdog:
@@ -42,7 +43,8 @@ class Watchdog:
         self._cancel = cancel
         self._dump_stacks = dump_stacks
         self._stillness = Stillness(stalled_after_s=stalled_after_s)
-        self._before: View | None = None
+        self._before: View | None = None  # of some seconds ago
+        self._newer: View | None = None
 
     def tick(self, figures: Hashable) -> None:
         """Look whether `figures` moved since the last tick, and say what is to be said.
@@ -52,14 +54,17 @@ class Watchdog:
         still = self._stillness.observe(time.monotonic(), figures)
         self._lookout.deep = still is not None
         if still is None:
-            self._before = None
+            self._before = self._newer = None
             return
-        if self._before is None:
-            self._before = self._lookout.view
+        view = self._lookout.view
+        if self._before is None or self._newer is None:
+            self._before = self._newer = view
+        elif view.at_s - self._newer.at_s > _RECENT_S:
+            self._before, self._newer = self._newer, view
         if still.stall is None:
             self._say_waiting(still)
             return
-        diagnosis = diagnose(self._lookout.view, self._before, self._doing())
+        diagnosis = diagnose(view, self._before, self._doing())
         self._say_stalled(still.seconds, still.stall, diagnosis)
         self._act(still, diagnosis)
 
