@@ -1,4 +1,4 @@
-"""Swap, rollback and cleanup of tables on their own: ids, rows of both sides, what stays by name."""
+"""Swap, rollback, cleanup of tables on their own: ids, rows of both sides, what stays by name."""
 
 from __future__ import annotations
 
