@@ -23,6 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import tablevault
 from tablevault.demo.server import PrivateServer
 
 HERE = Path(__file__).resolve().parent
@@ -212,7 +213,7 @@ def keep(
 
     result = {
         "name": name,
-        "title": title,
+        "title": title + (", binary log on" if options.binlog else ""),
         "date": date.today().isoformat(),
         "machine": machine(),
         "versions": {**our_versions(), **versions},
@@ -254,8 +255,8 @@ def machine() -> dict[str, Any]:
 
 def our_versions() -> dict[str, str]:
     """Of what tablevault is made of."""
-    found = {"python": platform.python_version()}
-    for package in ("tablevault", "pyarrow", "mysql-connector-python"):
+    found = {"tablevault": tablevault.__version__, "python": platform.python_version()}
+    for package in ("pyarrow", "mysql-connector-python"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
