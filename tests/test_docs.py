@@ -24,7 +24,7 @@ COMMANDS = {command.name: command for command in reference.commands()}
 GLOBAL = {"--help", "--version"}
 # what messages name already and the command line does not have yet
 COMING: set[str] = set()
-COMING_OPTIONS = {"--keep-new", "--kill-blockers", "--allow-orphans", "--yes"}
+COMING_OPTIONS: set[str] = set()
 
 
 def page_id(path: Path) -> str:
