@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import tablevault
-from tablevault.errors import UsageError
+from tablevault.errors import Interrupted, UsageError
 from tablevault.events import (
     Observer,
     Reporter,
@@ -21,7 +21,7 @@ from tablevault.events import (
 from tablevault.model import Snapshot, TableDef, TableEntry
 from tablevault.mysql import session as sessions
 from tablevault.mysql.connect import Connection, ConnectOptions, Purpose
-from tablevault.names import new_snapshot_id, valid_snapshot_name
+from tablevault.names import MANIFEST, new_snapshot_id, valid_snapshot_name
 from tablevault.ops.checks_vault import tight_vault
 from tablevault.ops.consistent import (
     Connections,
@@ -92,12 +92,20 @@ def snapshot(
         crew = ReadCrew(target, store, snapshot_id, options, reporter, read)
         crew.run()
         reporter.begin_phase("sealing", "definitions, chunk lists, manifest")
-        return aside(
-            reporter,
-            "sealing the snapshot",
-            lambda: _seal(store, writing, options, read, crew.tables),
-            connections.abort,
-        )
+        try:
+            return aside(
+                reporter,
+                "sealing the snapshot",
+                lambda: _seal(store, writing, options, read, crew.tables),
+                connections.abort,
+            )
+        except KeyboardInterrupt:
+            if not store.exists(f"{snapshot_id}/{MANIFEST}"):
+                raise
+            raise Interrupted(
+                f"snapshot interrupted, but {snapshot_id} was complete by then",
+                hint="it can be used; `tablevault verify` proves it",
+            ) from None
 
 
 def _look(

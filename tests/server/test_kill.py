@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -120,18 +121,22 @@ def test_a_restore_killed_at_ten_moments(
     assert resumed >= 7
 
 
+def parts(vault: Path) -> set[str]:
+    """The chunk files there are; folders may vanish under our eyes."""
+    found = os.walk(vault)  # passes over what it cannot list
+    return {f"{at}/{name}" for at, _, names in found for name in names if name.endswith(".parquet")}
+
+
 def test_a_snapshot_killed_at_any_moment_does_not_exist(
     tool: Shell, database: str, big: str, vault: Path
 ) -> None:
     assert tool("snapshot", big, "--chunk-size", "50K").code == 0
-    whole = len(list(vault.glob("*/*/*/*.parquet")))
+    whole = len(parts(vault))
     remains = 0
     for moment in (0.0, 0.3, 0.6, 0.9):
-        known = set(vault.glob("*/*/*/*.parquet"))
+        known = parts(vault)
         process = tool.start("snapshot", big, "--chunk-size", "50K")
-        while process.poll() is None:
-            if len(set(vault.glob("*/*/*/*.parquet")) - known) > whole * moment:
-                break
+        while process.poll() is None and len(parts(vault) - known) <= whole * moment:
             time.sleep(0.002)
         process.kill()
         process.communicate(timeout=PROMPT_S)
@@ -161,9 +166,12 @@ def test_a_snapshot_interrupted_in_each_phase(
     code, told = end(process, signal.SIGINT)
     assert "Traceback" not in told, told
     if phase == "sealing" and code == 0:
-        return  # done before the signal was seen
+        return  # done before the signal came
     assert code == 130, told
     assert "interrupted" in told
+    if "was complete by then" in told:  # the signal came with the manifest's last byte
+        assert tool("verify", "latest", connect=False).code == 0
+        return
     assert tool.json("list", connect=False)["snapshots"] == []
     assert [item.name for item in vault.iterdir() if not item.name.startswith(".")] == []
     server.sql(f"ALTER TABLE {big} COMMENT 'nothing of ours is in the way';")
