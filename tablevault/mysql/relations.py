@@ -7,12 +7,12 @@ tables to ask.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tablevault.errors import StatementFailed
-from tablevault.model import TableName
+from tablevault.model import Key, TableDef, TableName
 from tablevault.mysql import ddl, ddl_parse, sql_relations, sql_tables
 from tablevault.mysql.sql import quote_name
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 _TIMED_OUT = frozenset({3024, 1969})
 _ABSENT = frozenset({1146, 1049})
-_UNCOMPARABLE = frozenset({1054, 1267, 1271})  # no such column, collations that do not mix
+# no such column, no such key, collations that do not mix
+_UNCOMPARABLE = frozenset({1054, 1176, 1267, 1271})
+A = TypeVar("A")
 
 
 @dataclass(frozen=True)
@@ -150,29 +152,36 @@ def find_orphans(
     return Orphans(link, count, ", ".join(text(value)[:60] for value in row))
 
 
+def same_keys(conn: Connection, table: TableDef, other: TableName, seconds: float) -> bool:
+    """Whether both tables hold the same keys, told from digests of them; False when unknown."""
+    key = table.key
+    if key is None:
+        return False
+    statements = [sql_relations.key_digest(one, key, table.columns) for one in (table.table, other)]
+    answers = _bounded(conn, seconds, lambda: [conn.one(text) for text in statements])
+    return answers is not None and answers[0] == answers[1]
+
+
 def count_lacking(
-    conn: Connection, table: TableName, other: TableName, key: Iterable[str], seconds: float
+    conn: Connection, table: TableName, other: TableName, key: Key, seconds: float
 ) -> int | None:
     """How many rows of `table` have a key that `other` lacks; None when that cannot be told."""
-    try:
-        conn.execute(sql_relations.time_limit(conn.server.family, seconds))
-        return number(conn, sql_relations.count_lacking(table, other, tuple(key)))
-    except StatementFailed as error:
-        if error.errno in _TIMED_OUT | _UNCOMPARABLE:
-            return None
-        raise
-    finally:
-        if not conn.closed:
-            conn.execute(sql_relations.time_limit(conn.server.family, 0))
+    statement = sql_relations.count_lacking(table, other, key)
+    return _bounded(conn, seconds, lambda: number(conn, statement))
 
 
 def count_rows(conn: Connection, table: TableName, seconds: float) -> int | None:
     """The rows of a table; None when the time was not enough."""
+    return _bounded(conn, seconds, lambda: number(conn, sql_tables.count_rows(table)))
+
+
+def _bounded(conn: Connection, seconds: float, ask: Callable[[], A]) -> A | None:
+    """What `ask` answers within `seconds` a statement; None later, or when keys do not compare."""
     try:
         conn.execute(sql_relations.time_limit(conn.server.family, seconds))
-        return number(conn, sql_tables.count_rows(table))
+        return ask()
     except StatementFailed as error:
-        if error.errno in _TIMED_OUT:
+        if error.errno in _TIMED_OUT | _UNCOMPARABLE:
             return None
         raise
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tablevault.errors import CannotComplete, ConsentNeeded, Unsupported
-from tablevault.model import Finding, Key, TableName
+from tablevault.model import Finding, Key, TableDef, TableName
 from tablevault.mysql import catalog, ddl, relations, sql_tables, triggers
 from tablevault.mysql.connect import Connection
 from tablevault.mysql.relations import Link, Orphans
@@ -20,30 +20,45 @@ COUNT_S = 30.0  # how long rows of one table are counted before a cut-over
 ORPHANS_S = 600.0  # and looked at for parents, one foreign key
 
 
-def key_of(connection: Connection, table: TableName) -> Key | None:
-    """The key by which rows of a table are told apart; None when it has none that is exact."""
-    try:
-        return catalog.table_definition(connection, table).key
-    except (Unsupported, CannotComplete):
-        return None
-
-
 def lacking_rows(hands: Hands, table: TableName, other: TableName) -> int | None:
-    """How many rows of `table` have a key that `other` lacks.
+    """How many rows of `table` have a key that `other` lacks; see `rows_apart`."""
+    return rows_apart(hands, table, other, both=False)[0]
 
-    Without a key, or where keys do not compare: how many rows more it has.  None when neither
-    could be counted within COUNT_S.
+
+def rows_apart(
+    hands: Hands, table: TableName, other: TableName, *, both: bool = True
+) -> tuple[int | None, int | None]:
+    """How many rows of `table` have a key that `other` lacks, and the other way round.
+
+    Without a key, or where keys do not compare: how many rows more it has.  None where neither
+    could be counted within COUNT_S, and for what was not asked for.
     """
+    hands.narrator.doing(f"comparing the keys of {table} and {other}")
+    definition = _definition(hands.looker, table)
+    if definition and relations.same_keys(hands.looker, definition, other, COUNT_S):
+        return 0, 0
+    key = definition.key if definition else None
+    found = _count_lacking(hands, table, other, key)
+    return found, _count_lacking(hands, other, table, key) if both else None
+
+
+def _count_lacking(hands: Hands, table: TableName, other: TableName, key: Key | None) -> int | None:
     hands.narrator.doing(f"counting rows of {table} that {other} does not have")
-    key = key_of(hands.looker, table)
     if key is not None:
-        names = [column.name for column in key.columns]
-        found = relations.count_lacking(hands.looker, table, other, names, COUNT_S)
+        found = relations.count_lacking(hands.looker, table, other, key, COUNT_S)
         if found is not None:
             return found
     ours = relations.count_rows(hands.looker, table, COUNT_S)
     theirs = relations.count_rows(hands.looker, other, COUNT_S)
     return None if ours is None or theirs is None else max(0, ours - theirs)
+
+
+def _definition(connection: Connection, table: TableName) -> TableDef | None:
+    """A table's definition; None when it is of a kind that is not understood here."""
+    try:
+        return catalog.table_definition(connection, table)
+    except (Unsupported, CannotComplete):
+        return None
 
 
 def orphans_before(hands: Hands, plan: Plan) -> list[Orphans]:

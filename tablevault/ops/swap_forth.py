@@ -34,19 +34,12 @@ def swap_tables(site: Site) -> SwapResult:
     site.require_staging()
     plan = plan_swap(site.hands, state)
     prove(site.hands, state.run, plan)
-    new_rows = _look_before(site, plan)
+    new_rows, only_restored = _look_before(site, plan)
     ids = checks.AutoIncrement(site.hands, plan)
     cut = Cutover(state.run, plan, site.hands, ids.fit, site.wishes.kill_blockers)
     had_live = {str(move.target): move.replaces for move in plan.moves}
-    only_restored = {
-        str(move.target): checks.lacking_rows(site.hands, move.incoming, move.target)
-        for move in plan.moves
-        if move.replaces and move.incoming
-    }
     state.had_live, state.only_restored = had_live, only_restored
-    site.note(
-        "swapping", had_live=had_live, plan=to_record(plan), only_restored=only_restored
-    )
+    site.note("swapping", had_live=had_live, plan=to_record(plan), only_restored=only_restored)
     # The dangerous step, and the last: until here nothing live was touched, and it is undone
     # as a whole when it cannot be done as a whole.
     carry_out(site, cut, "swap given up")
@@ -54,8 +47,13 @@ def swap_tables(site: Site) -> SwapResult:
     return _finish(site, plan, began, new_rows, cut, ids)
 
 
-def _look_before(site: Site, plan: Plan) -> dict[TableName, int | None]:
-    """Say what the swap will do to rows, and refuse what it may not do unasked."""
+def _look_before(
+    site: Site, plan: Plan
+) -> tuple[dict[TableName, int | None], dict[str, int | None]]:
+    """Say what the swap will do to rows, and refuse what it may not do unasked.
+
+    Returns the rows that only the live tables have, and those that only the restored ones have.
+    """
     hands, wishes = site.hands, site.wishes
     if not wishes.allow_orphans:
         checks.require_no_orphans(
@@ -65,6 +63,7 @@ def _look_before(site: Site, plan: Plan) -> dict[TableName, int | None]:
             f"`tablevault swap {site.state.run} --allow-orphans`",
         )
     counted: dict[TableName, int | None] = {}
+    only_restored: dict[str, int | None] = {}
     for move in plan.moves:
         if not move.replaces or move.incoming is None:
             continue
@@ -76,8 +75,8 @@ def _look_before(site: Site, plan: Plan) -> dict[TableName, int | None]:
                     "for the rows carried over",
                     hint="swap without it, and copy the rows from the kept table by hand",
                 )
-        found = checks.lacking_rows(hands, move.target, move.incoming)
-        counted[move.target] = found
+        found, missing = checks.rows_apart(hands, move.target, move.incoming)
+        counted[move.target], only_restored[str(move.target)] = found, missing
         if found is None:
             hands.narrator.hint(
                 f"rows of {move.target} that are newer than the snapshot were not counted: "
@@ -89,7 +88,7 @@ def _look_before(site: Site, plan: Plan) -> dict[TableName, int | None]:
             hands.narrator.hint(
                 f"{move.target}: {found:,} rows are not in the snapshot and {fate}{way}"
             )
-    return counted
+    return counted, only_restored
 
 
 def _finish(
@@ -118,9 +117,7 @@ def _finish(
     return site.result("swapped", began, new_rows, carried, findings)
 
 
-def _carry_over(
-    site: Site, old: TableName, new: TableName, findings: list[Finding]
-) -> int:
+def _carry_over(site: Site, old: TableName, new: TableName, findings: list[Finding]) -> int:
     log_bin = bool(site.state.options.get("log_bin", True))
     site.journal.append("carrying over", old=str(old), new=str(new))
     done = carry(site.hands, site.target, old, new, log_bin=log_bin)
