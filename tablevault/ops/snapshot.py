@@ -7,8 +7,8 @@ snapshot: the manifest is what makes one, and it is written when everything else
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import tablevault
@@ -67,15 +67,7 @@ def snapshot(
         for leftover in clean_leftovers(store):
             reporter.hint(f"removed the remains of snapshot {leftover}, which was never completed")
         connections = Connections(stack)
-        control, definitions = aside(
-            reporter,
-            "reading definitions",
-            lambda: _look(target, connections, options),
-            connections.abort,
-        )
-        tight = tight_vault(store, sum(one.estimated_bytes for one in definitions))
-        if tight is not None:
-            reporter.hint(tight)
+        control, definitions = _look(reporter, target, store, connections, options)
         writing = stack.enter_context(begin_snapshot(store, snapshot_id))
         reporter.begin_phase("locking", options.lock)
         read = aside(
@@ -92,27 +84,47 @@ def snapshot(
         crew = ReadCrew(target, store, snapshot_id, options, reporter, read)
         crew.run()
         reporter.begin_phase("sealing", "definitions, chunk lists, manifest")
-        try:
+        with _too_late_to_interrupt(store, snapshot_id):
             return aside(
                 reporter,
                 "sealing the snapshot",
                 lambda: _seal(store, writing, options, read, crew.tables),
                 connections.abort,
             )
-        except KeyboardInterrupt:
-            if not store.exists(f"{snapshot_id}/{MANIFEST}"):
-                raise
-            raise Interrupted(
-                f"snapshot interrupted, but {snapshot_id} was complete by then",
-                hint="it can be used; `tablevault verify` proves it",
-            ) from None
 
 
 def _look(
-    target: ConnectOptions, connections: Connections, options: SnapshotOptions
+    reporter: Reporter,
+    target: ConnectOptions,
+    store: Store,
+    connections: Connections,
+    options: SnapshotOptions,
 ) -> tuple[Connection, tuple[TableDef, ...]]:
-    control = connections.open(target, Purpose.CONTROL)
-    return control, choose_tables(control, options)
+    """The tables that are meant, by a connection that stays for control."""
+
+    def ask() -> tuple[Connection, tuple[TableDef, ...]]:
+        control = connections.open(target, Purpose.CONTROL)
+        return control, choose_tables(control, options)
+
+    control, definitions = aside(reporter, "reading definitions", ask, connections.abort)
+    tight = tight_vault(store, sum(one.estimated_bytes for one in definitions))
+    if tight is not None:
+        reporter.hint(tight)
+    return control, definitions
+
+
+@contextmanager
+def _too_late_to_interrupt(store: Store, snapshot_id: str) -> Iterator[None]:
+    """Say so when an interruption came after the manifest: then there is a snapshot."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not store.exists(f"{snapshot_id}/{MANIFEST}"):
+            raise
+        raise Interrupted(
+            f"snapshot interrupted, but {snapshot_id} was complete by then",
+            hint="it can be used; `tablevault verify` proves it",
+        ) from None
 
 
 def _seal(
