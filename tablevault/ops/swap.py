@@ -22,7 +22,7 @@ from tablevault.ops.leftovers import drop_leftovers
 from tablevault.ops.narrator import Narrator
 from tablevault.ops.options import SwapResult, TableResult
 from tablevault.ops.running import reported
-from tablevault.ops.runs import replay, run_folder
+from tablevault.ops.runs import RunState, replay, run_folder
 from tablevault.ops.settling import MOVING, come_to_rest, run_again, settle
 from tablevault.ops.site import Site, Wishes
 from tablevault.ops.swap_back import roll_back_tables
@@ -111,13 +111,17 @@ def _operate(
             reporter, operation, snapshot=state.snapshot, tables=names, state_dir=state_dir
         ) as ending:
             reporter.begin_phase("swapping" if operation == "swap" else operation)
-            Narrator("ending what still runs").run(
-                reporter, lambda: remains.end(target, state), lambda: None
-            )
+            _end_leftovers(target, state, reporter)
             result = _beside(target, journal, reporter, wishes, step)
             if result.findings:
                 ending.status = "findings"
             return result
+
+
+def _end_leftovers(target: ConnectOptions, state: RunState, reporter: Reporter) -> None:
+    """Connections of a process that died, or of ours that were cut off: they may hold locks."""
+    narrator = Narrator("ending what still runs")
+    narrator.run(reporter, lambda: remains.end(target, state), lambda: None)
 
 
 def _beside(
@@ -149,10 +153,13 @@ def _beside(
         if state.status in MOVING and step is not come_to_rest:
             rest = dataclasses.replace(wishes, lock_wait_s=_AFTERMATH_S, kill_blockers=False)
             try:
-                _beside(target, journal, reporter, rest, come_to_rest)
+                _end_leftovers(target, state, reporter)
+                settled = _beside(target, journal, reporter, rest, come_to_rest)
+                hint = f"nothing is left half done: run {state.run} is {settled.status}"
             except TablevaultError as second:
-                if isinstance(error, TablevaultError):
-                    error.hint = run_again(state, second)
+                hint = run_again(state, second)
+            if isinstance(error, TablevaultError):
+                error.hint = hint
         raise
 
 
