@@ -25,6 +25,7 @@ _COLUMNS = (
     ("median s", "median_s", lambda value: f"{value:.2f}"),
     ("time : ours", "time_ratio", lambda value: f"{value:.2f} x"),
     ("best : best", "best_ratio", lambda value: f"{value:.2f} x"),
+    ("largest gap s", "gap_s", lambda value: f"{value:.2f}"),
     ("CPU s", "cpu_s", lambda value: f"{value:.2f}"),
     ("server CPU s", "server_cpu_s", lambda value: f"{value:.2f}"),
     ("peak MB", "peak_mb", lambda value: f"{value:.0f}"),

@@ -18,7 +18,6 @@ from tablevault.demo.server import PrivateServer
 from tablevault.engine import plan
 from tablevault.mysql.source import RowSource
 from tablevault.ops import reading, retrying
-from tests.conftest import private
 from tests.faults.place import Place, server_of, take
 from tests.faults.proxy import Proxy
 from tests.servers import Server
@@ -69,7 +68,7 @@ def started() -> Iterator[Callable[..., PrivateServer]]:
     running: list[PrivateServer] = []
 
     def start(**options: Any) -> PrivateServer:
-        server = private("mariadb", **options)
+        server = PrivateServer(**options)
         server.__enter__()
         running.append(server)
         return server

@@ -50,7 +50,7 @@ def kill_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
 @pytest.fixture
 def place(mariadb: Server, database: str, vault: Path, small_units: None) -> Place:
     """Enough rows that most of the time goes into loading them."""
-    return take(mariadb, database, vault, orders=15_000)
+    return take(mariadb, database, vault, orders=8_000)
 
 
 @pytest.fixture

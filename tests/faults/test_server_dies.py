@@ -1,4 +1,4 @@
-"""The server is killed while a restore loads, builds an index, swaps: it comes back, or it does not."""
+"""The server is killed in a load, an index build, a swap: it comes back, or it does not."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ def test_idle_connections_are_cut_by_the_server(
     restoring = place.restore(through, threads=3)
     assert restoring.succeeded().status == "swapped"
     place.assert_restored()
-    assert len(cut) >= 3
+    assert cut
     assert any("building index" in retry.what for retry in restoring.of(Retrying))
 
 

@@ -1,0 +1,154 @@
+"""No room: on the server's temporary directory, on its data directory, for its binary log.
+
+Each is a small tmpfs of its own, which only root can mount.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tablevault.demo.server import PrivateServer
+from tablevault.events import Retrying, Stalled
+from tests.faults.place import Place, server_of, take
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+MIB = 1 << 20
+
+
+@dataclass
+class Disk:
+    """A tmpfs of a stated size."""
+
+    path: Path
+
+    def mount(self, size: str) -> None:
+        self.path.mkdir()
+        options = f"size={size},mode=0777"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", self.path], check=True)
+
+    def resize(self, size: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}", self.path], check=True)
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", "-l", self.path], check=True)
+
+    @property
+    def free(self) -> int:
+        found = os.statvfs(self.path)
+        return found.f_bavail * found.f_frsize
+
+    def leave(self, size_bytes: int) -> Path:
+        """Fill it up to that; returns the file that does."""
+        filler = self.path / "filler"
+        with filler.open("wb") as file:
+            while self.free > size_bytes:
+                file.write(b"\0" * min(MIB, self.free - size_bytes))
+                file.flush()
+        return filler
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    disk = Disk(Path("/tmp") / f"tv-full-{os.getpid()}")
+    yield disk
+    if disk.path.exists():
+        disk.unmount()
+        disk.path.rmdir()
+
+
+def test_the_temporary_directory_in_an_index_build(
+    disk: Disk, started: Callable[..., PrivateServer], vault: Path
+) -> None:
+    disk.mount("2M")
+    # small sort buffers, so that the build needs files at all
+    server = started(
+        binlog=False, extra_args=(f"--tmpdir={disk.path}", "--innodb-sort-buffer-size=65536")
+    )
+    server.sql("CREATE DATABASE shop")
+    place = take(server_of(server), "shop", vault, orders=200_000, chunk_bytes=4 * MIB)
+    restoring = place.restore()
+    failure = restoring.failed(4)
+    assert "ADD KEY" in failure.message, restoring.told
+    assert "full" in (failure.hint or "") and "tmpdir" in (failure.hint or ""), restoring.told
+    assert f"restore --resume {restoring.run}" in (failure.hint or "")
+    place.assert_live()
+    disk.resize("256M")
+    assert place.resume(restoring.run).succeeded().status == "swapped"
+    place.assert_restored()
+
+
+def full_data(
+    disk: Disk, started: Callable[..., PrivateServer], vault: Path, **options: Any
+) -> tuple[Place, Path]:
+    disk.mount("512M")
+    server = started(base=disk.path, redo_log="16M", buffer_pool="64M", **options)
+    server.sql("CREATE DATABASE shop")
+    place = take(server_of(server), "shop", vault, orders=150_000, chunk_bytes=2 * MIB)
+    return place, disk.leave(10 * MIB)
+
+
+def test_the_data_directory(disk: Disk, started: Callable[..., PrivateServer], vault: Path) -> None:
+    place, filler = full_data(disk, started, vault, binlog=False)
+    restoring = place.restore()
+    failure = restoring.failed(4)
+    assert "full" in failure.message.lower() or "space" in (failure.hint or ""), restoring.told
+    assert "free space" in (failure.hint or ""), restoring.told
+    assert f"restore --resume {restoring.run}" in (failure.hint or "")
+    place.assert_live()
+    filler.unlink()
+    assert place.resume(restoring.run).succeeded().status == "swapped"
+    place.assert_restored()
+
+
+def test_the_cache_of_the_binary_log(
+    disk: Disk, started: Callable[..., PrivateServer], vault: Path
+) -> None:
+    """A transaction's events wait in the temporary directory for their commit."""
+    disk.mount("256M")
+    server = started(extra_args=(f"--tmpdir={disk.path}",))
+    server.sql("CREATE DATABASE shop")
+    place = take(server_of(server), "shop", vault, orders=100_000, chunk_bytes=4 * MIB)
+    disk.resize("1M")
+    restoring = place.restore()
+    failure = restoring.failed(4)
+    assert "No space left on device" in failure.message, restoring.told
+    assert "free space on its data directory and tmpdir" in (failure.hint or "")
+    assert not restoring.of(Retrying), "what cannot get better is not tried again"
+    place.assert_live()
+    disk.resize("256M")
+    assert place.resume(restoring.run).succeeded().status == "swapped"
+    place.assert_restored()
+
+
+@pytest.mark.slow
+def test_the_binary_log(
+    disk: Disk, started: Callable[..., PrivateServer], vault: Path, tmp_path: Path
+) -> None:
+    """The server waits for space and tells nobody: it is said, and goes on when there is some.
+
+    It looks for space once a minute.
+    """
+    logs = disk.path / "logs"
+    disk.mount("1G")
+    logs.mkdir(mode=0o777)
+    logs.chmod(0o777)
+    server = started(extra_args=(f"--log-bin={logs}/binlog",))
+    server.sql("CREATE DATABASE shop")
+    place = take(server_of(server), "shop", vault, orders=100_000, chunk_bytes=2 * MIB)
+    filler = disk.leave(3 * MIB)
+    restoring = place.restore(stalled_after_s=4.0)
+    stalled = restoring.wait_event(Stalled, lambda event: event.severity == 2)
+    assert "disk is full" in stalled.cause
+    assert "free space on its data directory" in stalled.remedy
+    assert "COMMIT" in " ".join(stalled.evidence)
+    filler.unlink()
+    restoring.succeeded(120)
+    place.assert_restored()
+    assert not restoring.of(Retrying)
