@@ -199,3 +199,28 @@ def test_run_aside_interrupts_only_what_still_runs() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_aside(lambda: stop.wait(10), on_tick=tick, interrupt=end)
     assert interrupted == [2]
+
+
+def test_it_ticks_while_it_waits_for_a_worker_to_end() -> None:
+    def stubborn(_: Worker, task: int) -> int:
+        if task == 0:
+            raise CannotComplete("failed")
+        time.sleep(0.5)  # hears no interruption
+        return task
+
+    pool = make_pool([Worker(), Worker()], stubborn)
+    pool.add(1)
+    pool.add(0)
+    told: list[float] = []
+    with pytest.raises(CannotComplete):
+        pool.run(lambda _: None, ignore, on_stopping=lambda: told.append(time.monotonic()))
+    assert len(told) >= 4
+
+
+def test_the_first_tick_can_be_brought_forward() -> None:
+    ticks: list[float] = []
+    pool = Pool([Worker()], lambda _, task: time.sleep(0.2) or task, interrupt=Worker.interrupt)
+    pool.add(1)
+    began_s = time.monotonic()
+    pool.run(lambda _: None, lambda: ticks.append(time.monotonic() - began_s), first_tick_s=0.05)
+    assert len(ticks) == 1 and ticks[0] < 0.15

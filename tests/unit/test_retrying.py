@@ -9,7 +9,7 @@ from tablevault.errors import (
     ServerUnavailable,
     StatementFailed,
 )
-from tablevault.ops.retrying import CONFLICT_TRIES, Patience
+from tablevault.ops.retrying import CONFLICT_TRIES, LOST_TRIES, Patience
 
 DEADLOCK = StatementFailed("deadlock", errno=1213, transient=True)
 
@@ -47,3 +47,25 @@ def test_what_cannot_get_better_is_not_tried_again() -> None:
         StatementFailed("duplicate key", errno=1062),
     ):
         assert Patience(Clock()).delay_s(error) is None
+
+
+def test_a_server_that_came_back_gets_its_time_anew() -> None:
+    """An hour of work lies between two losses: the second is no continuation of the first."""
+    clock = Clock()
+    patience = Patience(clock, away_s=60)
+    assert patience.delay_s(ConnectionLost("gone")) is not None
+    clock.now = 3600
+    assert patience.delay_s(ConnectionLost("gone again")) is not None
+    clock.now = 3659
+    assert patience.delay_s(ServerUnavailable("refused")) is not None
+
+
+def test_a_step_that_ends_the_connection_each_time_is_given_up() -> None:
+    clock = Clock()
+    patience = Patience(clock)
+    delays = []
+    for _ in range(LOST_TRIES):
+        delays.append(patience.delay_s(ConnectionLost("gone")))
+        clock.now += 1000
+    assert None not in delays[:-1]
+    assert delays[-1] is None
