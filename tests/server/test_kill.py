@@ -29,7 +29,7 @@ def big(server: Server, database: str) -> str:
     )
     server.sql(
         f"CREATE TABLE {database}.big (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(80), n INT, "
-        f"KEY (v), KEY (n, v)); INSERT INTO {database}.big (v, n) SELECT MD5(n), n % 97 FROM "
+        f"KEY (v), KEY (n, v)); INSERT INTO {database}.big (v, n) SELECT SHA2(n, 224), n % 97 FROM "
         f"(SELECT a.n * 150 + b.n AS n FROM {numbers} a, {numbers} b) s;",
         database,  # MySQL looks for the tables of a WITH in it
     )

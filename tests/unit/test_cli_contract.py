@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from tablevault import errors
 from tablevault.cli import parser, reference
 from tablevault.cli.app import app
-from tablevault.cli.commands_swap import DEFAULT_LOCK_WAIT_S
 from tablevault.cli.commands_snapshot import LOCKS
+from tablevault.cli.commands_swap import DEFAULT_LOCK_WAIT_S
 from tablevault.cli.invocation import Invocation
 from tablevault.ops.options import RestoreOptions, SnapshotOptions
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +62,7 @@ def test_row_groups_tile_their_chunk(first_keys: list[int]) -> None:
     ranges = row_group_ranges(whole, [value(k) for k in first_keys])
     assert len(ranges) == len(first_keys)
     assert ranges[0].lo == whole.lo and ranges[-1].hi == whole.hi
-    assert all(left.hi == right.lo for left, right in zip(ranges, ranges[1:], strict=False))
+    assert all(left.hi == right.lo for left, right in itertools.pairwise(ranges))
     assert all(holds(r, k) for r, k in zip(ranges, first_keys, strict=True))
 
 
