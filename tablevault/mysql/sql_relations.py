@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tablevault.model import Column, Key, TableName
+from tablevault.mysql.session import DEFINING_SQL_MODE
 from tablevault.mysql.sql import force_index, quote_name, quote_table, quote_text
 
 UNLOCK = "UNLOCK TABLES"
 NOTHING = "DO 0"  # takes up a kill that came too late for the statement it was meant for
+DEFINING = f"SET SESSION sql_mode = '{DEFINING_SQL_MODE}'"
 UNCHECKED = "SET SESSION foreign_key_checks = 0"
 
 

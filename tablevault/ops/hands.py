@@ -13,10 +13,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tablevault.errors import StatementFailed
+from tablevault.errors import ConnectionLost, StatementFailed
 from tablevault.model import TableName
 from tablevault.mysql import server as servers
-from tablevault.mysql import session as sessions
 from tablevault.mysql import sql_relations, watch
 from tablevault.mysql.connect import Connection, ConnectOptions, connect
 from tablevault.mysql.watchdog import Watchdog
@@ -84,7 +83,8 @@ class Hands:
     def unlock(self, connection: Connection) -> None:
         """Give back what `lock` took; harmless when there is nothing."""
         if not connection.closed:
-            connection.execute(sql_relations.UNLOCK)
+            with suppress(ConnectionLost):  # the server has given it back then
+                connection.execute(sql_relations.UNLOCK)
 
     def step(self, what: str, call: Callable[[], R]) -> R:
         """A step of the cut-over: in the journal before it begins and after it has ended."""
@@ -142,7 +142,7 @@ def open_hands(
             )
             stack.callback(connection.close)
             if acting:
-                stack.enter_context(sessions.defining(connection))
+                connection.execute(sql_relations.DEFINING)  # for life: it only repeats definitions
                 connection.execute(sql_relations.UNCHECKED)
             return connection
 
