@@ -97,7 +97,7 @@ def restore(
             lambda: Journal.create(state_dir / run, run, head),
         ) as journal:
             site = _Site(target, store, snapshot, jobs, options, journal, reporter, terms)
-            return _ended(ending, _carry_out(site, Board(jobs)))
+            return _ended(ending, _carry_out(site, Board(jobs, swap=options.swap)))
 
 
 def resume(
@@ -140,7 +140,7 @@ def resume(
                 lambda: preflight(target, snapshot, jobs, options, ours=staged(state), resumed=run),
             )
             site = _Site(target, store, snapshot, jobs, options, journal, reporter, terms)
-            return _ended(ending, _carry_out(site, resumed_board(jobs, state)))
+            return _ended(ending, _carry_out(site, resumed_board(jobs, state, swap=options.swap)))
 
 
 def _ended(ending: Ending, result: RestoreResult) -> RestoreResult:

@@ -17,6 +17,9 @@ def resumed_options(state: RunState, now: RestoreOptions) -> RestoreOptions:
         _remembered(state.options),
         swap=now.swap,
         lock_wait_s=now.lock_wait_s,
+        keep_new=now.keep_new,
+        kill_blockers=now.kill_blockers,
+        allow_orphans=now.allow_orphans,
         emergency=now.emergency,
         stall_action=now.stall_action,
         stalled_after_s=now.stalled_after_s,
@@ -35,13 +38,13 @@ def resumed_jobs(jobs: tuple[TableJob, ...], state: RunState) -> tuple[TableJob,
     )
 
 
-def resumed_board(jobs: tuple[TableJob, ...], state: RunState) -> Board:
+def resumed_board(jobs: tuple[TableJob, ...], state: RunState, *, swap: bool = False) -> Board:
     """The board with what was created, and the row groups whose commit is uncertain."""
     created = frozenset(
         job.index for job in jobs if job.index in state.created and not job.replace_staging
     )
     begun = {n: groups for n, groups in state.begun_groups().items() if n in created}
-    return Board(jobs, begun, created)
+    return Board(jobs, begun, created, swap)
 
 
 def staged(state: RunState) -> frozenset[TableName]:

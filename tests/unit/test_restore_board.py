@@ -1,0 +1,125 @@
+"""The board: every step in its order, every row group once, a percentage that only grows."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tablevault.model import (
+    Chunk,
+    Column,
+    Digest,
+    Key,
+    KeyColumn,
+    KeyRange,
+    RowGroup,
+    TableDef,
+    TableEntry,
+    TableName,
+)
+from tablevault.ops.restore_board import (
+    Board,
+    BuildIndex,
+    CreateStaging,
+    LoadGroup,
+    ProveTable,
+    TableJob,
+    Task,
+)
+
+
+def job(index: int, chunks: int, groups: int, indexes: int, *, keyed: bool = True) -> TableJob:
+    table = TableName("s", f"t{index}")
+    group = RowGroup(KeyRange(), Digest(10, 10, 7), 1000, 100)
+    files = tuple(
+        Chunk(n, f"part-{n}", KeyRange(), (group,) * groups, 500, "00") for n in range(chunks)
+    )
+    definition = TableDef(
+        table,
+        "CREATE TABLE t (id INT)",
+        (Column("id", "int(11)", "int", False),),
+        Key("PRIMARY", (KeyColumn("id"),)) if keyed else None,
+    )
+    count = chunks * groups
+    digest = Digest(10 * count, 10 * count, 7 * count)
+    entry = TableEntry(
+        definition, "s/t", "s/t/chunks.jsonl", "00", chunks, digest, 1000 * count, 500, 100
+    )
+    return TableJob(
+        index=index,
+        entry=entry,
+        target=table,
+        staging=TableName("s", f"new{index}"),
+        specs=(),
+        chunks=files,
+        staging_sql="CREATE TABLE new (id INT)",
+        indexes=tuple(f"ADD KEY k{n} (id)" for n in range(indexes)),
+    )
+
+
+shapes = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=4
+)
+
+
+@given(shapes, st.randoms(use_true_random=False), st.booleans())
+def test_whatever_the_order_every_step_happens_once_and_in_turn(
+    tables: list[tuple[int, int, int]], chance: random.Random, swap: bool
+) -> None:
+    jobs = tuple(job(n, *shape) for n, shape in enumerate(tables))
+    board = Board(jobs, swap=swap)
+    open_tasks: list[Task] = [task for task, _ in board.first_tasks()]
+    done: list[Task] = []
+    shares = [0.0]
+    while open_tasks:
+        task = open_tasks.pop(chance.randrange(len(open_tasks)))
+        done.append(task)
+        open_tasks += [follower for follower, _ in board.after(task)]
+        shown = board.progress({}, {})
+        shares.append(board.cost_done(shown, {}) / board.cost_total)
+    assert shares == sorted(shares) and shares[-1] <= 1.0
+    assert board.cost_done(board.progress({}, {}), {}) + board.swap_cost == board.cost_total
+    for one in jobs:
+        mine = [task for task in done if task.job.index == one.index]
+        assert isinstance(mine[0], CreateStaging) and isinstance(mine[-1], ProveTable)
+        loads = [(t.chunk.index, t.group) for t in mine if isinstance(t, LoadGroup)]
+        assert len(loads) == len(set(loads)) == sum(len(c.row_groups) for c in one.chunks)
+        built = [task.number for task in mine if isinstance(task, BuildIndex)]
+        assert built == list(range(len(one.indexes)))
+        kinds = [type(task) for task in mine]
+        last_load = max((n for n, k in enumerate(kinds) if k is LoadGroup), default=0)
+        first_index = min((n for n, k in enumerate(kinds) if k is BuildIndex), default=len(kinds))
+        assert last_load < first_index
+
+
+def test_the_largest_table_begins_first() -> None:
+    board = Board((job(0, 1, 1, 0), job(1, 3, 3, 0), job(2, 2, 2, 0)))
+    assert [task.job.index for task, _ in board.first_tasks()] == [1, 2, 0]
+
+
+def test_what_a_dead_run_began_is_looked_at_and_the_rest_is_loaded() -> None:
+    board = Board((job(0, 2, 2, 1),), {0: frozenset({(0, 1)})}, frozenset({0}))
+    tasks = [task for task, _ in board.first_tasks()]
+    assert all(isinstance(task, LoadGroup) for task in tasks)
+    found = [(t.chunk.index, t.group) for t in tasks if isinstance(t, LoadGroup) and t.found]
+    assert found == [(0, 1)] and len(tasks) == 4
+
+
+def test_an_index_that_takes_long_comes_before_rows_of_other_tables() -> None:
+    board = Board((job(0, 1, 1, 1), job(1, 2, 1, 0)))
+    creates = {task.job.index: task for task, _ in board.first_tasks()}
+    ((load, _),) = board.after(creates[0])
+    rows_of_the_other = [priority for _, priority in board.after(creates[1])]
+    ((index, priority),) = board.after(load)
+    assert isinstance(index, BuildIndex)
+    assert priority < min(rows_of_the_other)
+    assert board.phase() == "loading"
+
+
+def test_live_figures_never_pass_the_total() -> None:
+    board = Board((dataclasses.replace(job(0, 1, 1, 0)),))
+    (shown,) = board.progress({0: 10**9}, {0: 10**9})
+    assert shown.rows_done == shown.rows_total and shown.bytes_done == 1000
