@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tablevault.errors import SnapshotUnusable
 from tablevault.events import Observer, Reporter, silent
-from tablevault.model import Snapshot, TableEntry
+from tablevault.model import Chunk, Finding, Snapshot, TableEntry
 from tablevault.names import new_run_id
 from tablevault.ops.check_crew import CheckCrew, checks_of, tell_finding
 from tablevault.ops.options import DEFAULT_THREADS, VerifyResult
@@ -42,11 +42,15 @@ def verify(
         reporter.begin_phase("checking", depth)
         snapshot = aside(reporter, "reading the manifest", lambda: resolve(store, snapshot_text))
         entries = select_entries(snapshot, patterns)
-        lists = [checks.check_list(store, snapshot, entry) for entry in entries]
+        lists = aside(reporter, "reading the chunk lists", lambda: _lists(store, snapshot, entries))
         findings = [finding for _, found in lists for finding in found]
         if not patterns:
             parts = [(entry, chunks) for entry, (chunks, _) in zip(entries, lists, strict=True)]
-            findings += checks.foreign_files(store, snapshot, parts)
+            findings += aside(
+                reporter,
+                "looking for foreign files",
+                lambda: checks.foreign_files(store, snapshot, parts),
+            )
         for finding in findings:
             tell_finding(reporter, finding)
         todo = checks_of(entries, [chunks for chunks, _ in lists])
@@ -79,7 +83,7 @@ def check_files(
 
     Raises SnapshotUnusable, naming the first that is wrong.
     """
-    lists = [checks.check_list(store, snapshot, entry) for entry in entries]
+    lists = aside(reporter, "reading the chunk lists", lambda: _lists(store, snapshot, entries))
     todo = checks_of(entries, [chunks for chunks, _ in lists])
     done = CheckCrew(reporter, store, snapshot, checks.FILES, threads).run(todo)
     findings = [finding for _, found in lists for finding in found]
@@ -89,3 +93,9 @@ def check_files(
             findings[0].message + (f" (and {len(findings) - 1} more)" if findings[1:] else ""),
             hint="`tablevault verify` lists all that is damaged; restore from another snapshot",
         )
+
+
+def _lists(
+    store: Store, snapshot: Snapshot, entries: Sequence[TableEntry]
+) -> list[tuple[list[Chunk], list[Finding]]]:
+    return [checks.check_list(store, snapshot, entry) for entry in entries]
