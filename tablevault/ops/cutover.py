@@ -31,7 +31,7 @@ from tablevault.ops.trigger_moves import TriggerMoves
 
 _FIRST_PAUSE_S = 0.5  # between tries the application's queue drains
 _LONGEST_PAUSE_S = 5.0
-_TO_AN_END_S = 60.0  # how long foreign keys are tried to be put back after `lock_wait_s`
+TO_AN_END_S = 60.0  # how long foreign keys are tried to be put back after `lock_wait_s`
 
 
 @dataclass
@@ -63,9 +63,12 @@ class Cutover:
             )
         return moved[0] if moved else True
 
-    def carry_out(self, forward: bool, lock_wait_s: float) -> None:
+    def carry_out(
+        self, forward: bool, lock_wait_s: float, *, to_an_end_s: float = TO_AN_END_S
+    ) -> None:
         """Bring everything to its end (or, not `forward`, back to where it was).
 
+        What is missing after the rename is tried for `to_an_end_s` longer.
         Raises LockNotGranted when the tables stayed in use for `lock_wait_s`, and whatever a
         statement failed with; then everything is where it was, or the hint says what is not.
         """
@@ -78,16 +81,19 @@ class Cutover:
             except StatementFailed as error:
                 waited_s = time.monotonic() - began
                 arrived = self.arrived() == forward
-                limit_s = lock_wait_s + (_TO_AN_END_S if arrived else 0.0)
+                limit_s = lock_wait_s + (to_an_end_s if arrived else 0.0)
                 if error.errno not in NOT_NOW or waited_s > limit_s:
                     self._give_up(error, forward, arrived, waited_s)
                 self._pause(error, tries, began)
 
     def settled(self, goal: bool) -> bool:
         """Whether all stands as it is to be at the end (or, without `goal`, as it was before)."""
+        if self.arrived() != goal:
+            return False
         main = self.hands.main
+        gone = [move.aside for move in self.plan.moves] if goal else []
         return (
-            self.arrived() == goal
+            not any(relations.links_of(main, table) for table in gone)
             and all(
                 _has(relations.links_of(main, table), link)
                 for table, links in self.plan.wanted_links(goal).items()
@@ -108,7 +114,7 @@ class Cutover:
         began = time.monotonic()
         while not self.settled(not forward):
             second = self._pass(not forward)
-            late = time.monotonic() - began > _TO_AN_END_S
+            late = time.monotonic() - began > TO_AN_END_S
             if second is not None and (late or second.errno not in NOT_NOW):
                 raise second
             if second is not None:

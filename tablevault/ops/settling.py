@@ -34,7 +34,10 @@ def settle(site: Site) -> None:
     cut = Cutover(state.run, plan, site.hands, kill_blockers=site.wishes.kill_blockers)
     forward = cut.arrived()
     site.narrator.doing("settling a cut-over that was interrupted")
-    cut.carry_out(forward, site.wishes.lock_wait_s)
+    if not cut.settled(forward):
+        cut.carry_out(forward, site.wishes.lock_wait_s, to_an_end_s=0.0)
+    if not forward:
+        cut.clear()
     state.status, kind = _AT_REST[state.status, forward]
     site.note(kind, had_live=dict(state.had_live))
 

@@ -45,6 +45,7 @@ class TriggerMoves:
         """Whether the right ones are on each table, in the right order."""
         return all(
             _same(self._known(move, move.target), move.triggers(forward))
+            and not (forward and self._known(move, move.aside))
             for move in self.plan.moves
         )
 

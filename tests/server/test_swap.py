@@ -214,15 +214,15 @@ def test_a_cut_over_of_tables_in_use_is_interrupted_whole(
     run = staged(server, vault, items, ["item"])
     holder = server.connect(database=items, autocommit=False)
     holder.cursor(buffered=True).execute("SELECT COUNT(*) FROM item")
-    process = tool.start("swap", run, "--json")
     try:
-        process.wait(3)
-    except subprocess.TimeoutExpired:
+        process = tool.start("swap", run, "--json")
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(4)
         process.send_signal(signal.SIGINT)
-    out, told = process.communicate(timeout=30)
+        out, told = process.communicate(timeout=40)
+    finally:
+        holder.close()
     assert process.returncode == 130, (out, told)
-    holder.commit()
-    holder.close()
     cut = Cut(server, vault, run)
     assert cut.swap().status == "swapped"
 
