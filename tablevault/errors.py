@@ -23,6 +23,8 @@ Messages are lowercase, name the object, and end without a full stop; advice goe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 EXIT_OK = 0
 EXIT_FINDINGS = 3
 
@@ -68,11 +70,17 @@ class LockNotGranted(CannotComplete):
 
 
 class ConsentNeeded(CannotComplete):
-    """It can be done, but rows would go out of sight or lose their parents: somebody must say so."""
+    """It can be done, but rows would go out of sight or lose parents: somebody must say so."""
 
 
 class Unsupported(CannotComplete):
     """A table, column or option that this version cannot bring back exactly."""
+
+    @classmethod
+    def of_all(cls, found: Sequence[Unsupported]) -> Unsupported:
+        """One error that names everything that several ones name; `found` is not empty."""
+        hints = dict.fromkeys(one.hint for one in found if one.hint)
+        return cls("; ".join(one.message for one in found), hint="; or ".join(hints) or None)
 
 
 class ProofFailed(CannotComplete):

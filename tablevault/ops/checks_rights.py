@@ -24,7 +24,8 @@ from tablevault.ops.checkup import (
     warning,
 )
 
-_STAGING = ("CREATE", "INSERT", "SELECT", "ALTER", "DROP")  # on tables not yet named (ALTER ... ADD KEY needs no INDEX)
+# On tables not yet named; ALTER ... ADD KEY needs no INDEX on either family.
+_STAGING = ("CREATE", "INSERT", "SELECT", "ALTER", "DROP")
 _NAME = "privileges"
 _SHOWN = 5
 

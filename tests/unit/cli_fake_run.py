@@ -15,7 +15,13 @@ from typing import Any
 from tablevault.errors import LockNotGranted, ProofFailed
 from tablevault.events import Observer, PhaseBegan, Reporter, RunBegan, RunEnded
 from tablevault.model import Finding, TableName
-from tablevault.ops.options import RestoreResult, SwapResult, TableResult, VerifyResult
+from tablevault.ops.options import (
+    RestoreOptions,
+    RestoreResult,
+    SwapResult,
+    TableResult,
+    VerifyResult,
+)
 from tablevault.ops.running import reported
 
 FAKE = os.environ.get("FAKE", "proven")
