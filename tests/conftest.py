@@ -18,6 +18,7 @@ from hypothesis import settings
 from tablevault.demo.server import PrivateServer
 from tablevault.errors import TablevaultError
 from tests.servers import Server, ServerMissing, programs
+from tests.support.cases import REPORT, report_lines
 
 KINDS = ("mariadb", "mysql", "mariadb-new")
 _FIXTURES = {"mariadb": "mariadb", "mysql": "mysql", "mariadb_new": "mariadb-new"}
@@ -131,3 +132,11 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
 def vault(tmp_path: Path) -> Path:
     """Where a vault may be made: it does not exist yet."""
     return tmp_path / "vault"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of tests/cases: what came back exactly on which server, and what was refused."""
+    if REPORT:
+        terminalreporter.section("cases by server")
+        for line in report_lines(REPORT):
+            terminalreporter.write_line(line)

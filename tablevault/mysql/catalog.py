@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tablevault.errors import CannotComplete, StatementFailed, Unsupported
 from tablevault.model import Column, Key, KeyColumn, TableDef, TableName, TriggerSettings
-from tablevault.mysql import ddl, identity
+from tablevault.mysql import ddl, identity, sql_tables
 from tablevault.mysql.sql import quote_name, quote_table, quote_text
 from tablevault.mysql.sql_ranges import usable_in_key
 from tablevault.mysql.tables import resolve_tables
@@ -53,20 +53,31 @@ def table_definition(conn: Connection, table: TableName) -> TableDef:
     return table_definitions(conn, [table])[0]
 
 
-def table_definitions(conn: Connection, tables: Sequence[TableName]) -> list[TableDef]:
+def table_definitions(
+    conn: Connection, tables: Sequence[TableName], refused: list[Unsupported] | None = None
+) -> list[TableDef]:
     """The definitions of `tables`, in their order, as they are at this moment.
 
-    Raises Unsupported for a table that cannot be brought back exactly, CannotComplete for one
-    that is gone or whose definition the account may not see.
+    Raises Unsupported for tables that cannot be brought back exactly, all at once (a list in
+    `refused` takes the errors instead, and the tables are left out), CannotComplete for one that
+    is gone or whose definition the account may not see.
     """
+    found: list[Unsupported] = []
     definitions: dict[TableName, TableDef] = {}
     identities = identity.identities(conn, tables)
     for schema, names in _by_schema(tables).items():
         facts = _Facts(conn, schema, names)
         for name in names:
             table = TableName(schema, name)
-            definitions[table] = _definition(conn, table, facts, identities.get(table, ""))
-    return [definitions[table] for table in tables]
+            try:
+                definitions[table] = _definition(conn, table, facts, identities.get(table, ""))
+            except Unsupported as error:
+                found.append(error)
+    if refused is not None:
+        refused += found
+    elif found:
+        raise Unsupported.of_all(found)
+    return [definitions[table] for table in tables if table in definitions]
 
 
 def identity_now(conn: Connection, tables: Sequence[TableName]) -> dict[TableName, tuple[str, str]]:
@@ -91,9 +102,7 @@ class _Facts:
     """The rows of information_schema for some tables of one schema, by table name."""
 
     def __init__(self, conn: Connection, schema: str, names: Sequence[str]) -> None:
-        mariadb = conn.server.family == "mariadb"
-        ignored = mariadb and conn.server.version >= (10, 6, 0)
-        visible = "IGNORED = 'NO'" if ignored else "1" if mariadb else "IS_VISIBLE = 'YES'"
+        visible = sql_tables.visible_index(conn.server.family, conn.server.version)
         indexes = _INDEXES.replace("{visible}", visible)
         self.columns = _grouped(conn, _COLUMNS, schema, names)
         self.tables = _grouped(conn, _TABLES, schema, names)

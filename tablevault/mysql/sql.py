@@ -17,7 +17,6 @@ __all__ = [
     "closes_what_it_opens",
     "column_list",
     "enum_columns",
-    "enum_errors",
     "force_index",
     "insert_prefix",
     "insert_row",
@@ -28,9 +27,9 @@ __all__ = [
     "select_expression",
     "select_rows",
     "stored",
-    "unshown_members",
 ]
 
+_FROM_CHARACTERS = frozenset({Kind.UUID, Kind.INET4, Kind.INET6})
 _MEMBER = re.compile(r"'((?:[^']|'')*)'")
 _PARENTHESES = re.compile(  # and what may hold some that mean nothing
     r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--\s[^\n]*|\#[^\n]*|/\*.*?\*/|[()]""",
@@ -60,40 +59,16 @@ def column_list(columns: Iterable[Column]) -> str:
     return ", ".join(quote_name(column.name) for column in stored(columns))
 
 
-def enum_columns(columns: Iterable[Column], *, with_empty: bool) -> tuple[str, ...]:
-    """The ENUM columns that have (or have not) '' as a member.
+def enum_columns(columns: Iterable[Column]) -> tuple[str, ...]:
+    """The ENUM columns without a member ''.
 
-    Where it is none, '' on the wire is the error value, ordinal 0, that a lax sql_mode let in;
-    where it is one, the two cannot be told apart.
+    There '' on the wire is the error value, ordinal 0, that a lax sql_mode let in.
     """
     return tuple(
         column.name
         for column in stored(columns)
-        if column.data_type == "enum" and with_empty == ("" in _MEMBER.findall(column.column_type))
+        if column.data_type == "enum" and "" not in _MEMBER.findall(column.column_type)
     )
-
-
-def enum_errors(table: TableName, columns: Sequence[str]) -> str:
-    """A row when one of these ENUM columns holds the error value."""
-    found = " OR ".join(f"{quote_name(name)} = 0" for name in columns)
-    return f"SELECT 1 FROM {quote_table(table)} WHERE {found} LIMIT 1"
-
-
-def unshown_members(table: TableName, columns: Iterable[Column]) -> str | None:
-    """A row when an ENUM or SET holds a member that the server does not show; None: no doubt.
-
-    Both servers write definitions in three-byte UTF-8, a `?` for each character beyond it.
-    """
-    doubtful = [
-        f"HEX(CONVERT({quote_name(column.name)} USING utf8mb4)) REGEXP '^(..)*F[0-4]'"
-        for column in stored(columns)
-        if column.data_type in ("enum", "set")
-        and column.charset in ("utf8mb4", "utf16", "utf16le", "utf32")
-        and "?" in column.column_type
-    ]
-    if not doubtful:
-        return None
-    return f"SELECT 1 FROM {quote_table(table)} WHERE {' OR '.join(doubtful)} LIMIT 1"
 
 
 def select_expression(spec: ColumnSpec) -> str:
@@ -164,14 +139,15 @@ def load_data(table: TableName, specs: Sequence[ColumnSpec], token: str, family:
     """LOAD DATA LOCAL of the codec's text (tabs, newlines, backslashes, `\\N`).
 
     The bytes are taken as they are (CHARACTER SET binary).  MySQL makes no JSON from binary
-    strings, so these go through a variable that says what they are.
+    strings and MariaDB takes them for the inner form of a UUID or an address, so these go
+    through a variable that says what they are.
     """
     if not _TOKEN.fullmatch(token):
         raise ValueError(f"not a load token: {token!r}")
     targets, assignments = [], []
     for index, spec in enumerate(specs):
         name = quote_name(spec.name)
-        if spec.kind is Kind.JSON and family == "mysql":
+        if spec.kind in _FROM_CHARACTERS or (spec.kind is Kind.JSON and family == "mysql"):
             targets.append(f"@v{index}")
             assignments.append(f"{name} = CONVERT(@v{index} USING utf8mb4)")
         else:

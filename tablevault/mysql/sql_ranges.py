@@ -16,13 +16,15 @@ from tablevault.rows.kinds import LATIN1_TABLE, ColumnSpec, Kind, spec_of
 _NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?")
 _TEMPORAL = re.compile(rb"-?[0-9][0-9:. -]*")
 _FLOATING = re.compile(rb"-?[0-9.]+(?:e[-+]?[0-9]+)?", re.IGNORECASE)
+_ADDRESS = re.compile(rb"[0-9a-fA-F:.-]+")  # and a UUID
 _COLLATION = re.compile(r"[A-Za-z0-9_]+")
 _MEMBER = re.compile(r"'((?:[^']|'')*)'")
 
 _NUMBERS = frozenset({Kind.INT, Kind.UINT, Kind.DECIMAL, Kind.DECIMAL_TEXT, Kind.YEAR})
 _TEMPORALS = frozenset({Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP, Kind.TIME})
 _FLOATS = frozenset({Kind.FLOAT, Kind.DOUBLE})
-_ORDERED = _NUMBERS | _TEMPORALS | {Kind.BIT, Kind.TEXT, Kind.BINARY}
+_NAMED_BY_TEXT = frozenset({Kind.UUID, Kind.INET4, Kind.INET6})
+_ORDERED = _NUMBERS | _TEMPORALS | _NAMED_BY_TEXT | {Kind.BIT, Kind.TEXT, Kind.BINARY}
 _MEMBER_CODECS = {"utf8mb4": "utf-8", "utf8mb3": "utf-8", "utf8": "utf-8", "ascii": "ascii"}
 
 
@@ -60,6 +62,8 @@ def value_literal(spec: ColumnSpec, column: Column, raw: bytes) -> str:
         return f"'{_checked(_TEMPORAL, raw, column)}'"
     if kind in _FLOATS:  # as text: the number -0 is the integer 0
         return f"'{_checked(_FLOATING, raw, column)}'"
+    if kind in _NAMED_BY_TEXT:  # a binary string would be taken for the inner form
+        return f"'{_checked(_ADDRESS, raw, column)}'"
     if kind is Kind.BIT:
         return str(int.from_bytes(raw))
     if kind is Kind.JSON:

@@ -50,11 +50,24 @@ def count_rows(table: TableName) -> str:
     return f"SELECT COUNT(*) FROM {quote_table(table)}"
 
 
-def countable_indexes(table: TableName) -> str:
-    """The names of a table's B-tree indexes: those by which rows can be counted."""
+def visible_index(family: str, version: tuple[int, ...]) -> str:
+    """The condition on STATISTICS that an index may be named in FORCE INDEX.
+
+    INVISIBLE on MySQL, IGNORED on MariaDB (from 10.6): to either the server says there is none.
+    """
+    if family == "mysql":
+        return "IS_VISIBLE = 'YES'"
+    return "IGNORED = 'NO'" if version >= (10, 6, 0) else "1"
+
+
+def countable_indexes(table: TableName, visible: str) -> str:
+    """The names of a table's B-tree indexes: those by which rows can be counted.
+
+    `visible` is the condition that `visible_index` gives.
+    """
     return (
         "SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS "
-        f"WHERE {_is(table)} AND INDEX_TYPE = 'BTREE' ORDER BY INDEX_NAME"
+        f"WHERE {_is(table)} AND INDEX_TYPE = 'BTREE' AND {visible} ORDER BY INDEX_NAME"
     )
 
 

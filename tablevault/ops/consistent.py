@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from tablevault.errors import CannotComplete, Unsupported, UsageError
 from tablevault.model import BinlogPosition, KeyRange, TableDef, TableName
-from tablevault.mysql import catalog, ddl, identity, keywalk, locks, sql, sql_tables
+from tablevault.mysql import catalog, ddl, identity, keywalk, locks, sql, sql_doubts, sql_tables
 from tablevault.mysql import server as servers
 from tablevault.mysql.connect import Connection, ConnectOptions, Purpose, connect
 from tablevault.ops.options import SnapshotOptions
@@ -67,19 +67,26 @@ def choose_tables(control: Connection, options: SnapshotOptions) -> tuple[TableD
     tables = catalog.resolve_tables(control, options.patterns)
     if not tables:
         raise UsageError("there are no tables to snapshot", hint="name them as schema.table")
-    definitions = catalog.table_definitions(control, tables)
+    refused: list[Unsupported] = []
+    definitions = catalog.table_definitions(control, tables, refused)
     for definition in definitions:
         if all(column.generated for column in definition.columns):
-            raise Unsupported(
-                f"table {definition.table} has generated columns only: its rows hold no data",
-                hint="leave the table out",
+            refused.append(
+                Unsupported(
+                    f"table {definition.table} has generated columns only: its rows hold no data",
+                    hint="leave the table out",
+                )
             )
         if definition.engine.lower() not in _ONE_INSTANT:
-            raise Unsupported(
-                f"table {definition.table} has engine {definition.engine}, whose rows cannot be "
-                "read as of one instant",
-                hint="leave it out, or convert it to InnoDB",
+            refused.append(
+                Unsupported(
+                    f"table {definition.table} has engine {definition.engine}, whose rows cannot "
+                    "be read as of one instant",
+                    hint="leave it out, or convert it to InnoDB",
+                )
             )
+    if refused:
+        raise Unsupported.of_all(refused)
     return tuple(definitions)
 
 
@@ -118,8 +125,7 @@ def open_consistent_read(
     for definition in before:
         if identities.get(definition.table) != definition.identity:
             raise _altered(definition.table)
-    for definition in before:
-        _refuse_odd_members(planner, definition)
+    _refuse_doubtful_values(planner, before)
     usable, key_hints = _with_usable_keys(planner, before, options)
     return ConsistentRead(
         control=control,
@@ -166,23 +172,29 @@ def _with_usable_keys(
     return tuple(usable), hints
 
 
-def _refuse_odd_members(planner: Connection, definition: TableDef) -> None:
-    """ENUM and SET values that would come back as other members; not to be seen in definitions."""
-    unshown = sql.unshown_members(definition.table, definition.columns)
-    if unshown is not None and planner.one(unshown) is not None:
-        raise Unsupported(
-            f"table {definition.table}: an ENUM or SET has a member with a four-byte character, "
-            "which the server does not show in its definitions, and so cannot be made again",
-            hint="rename that member, or make the column a VARCHAR",
-        )
-    columns = sql.enum_columns(definition.columns, with_empty=True)
-    if columns and planner.one(sql.enum_errors(definition.table, columns)) is not None:
-        listed = ", ".join(f"`{name}`" for name in columns)
-        raise Unsupported(
-            f"table {definition.table}: ENUM {listed} holds the error value (index 0), which "
-            "cannot be told from its member '' and so not be brought back exactly",
-            hint="give these rows a member, as in: UPDATE ... SET col = '' WHERE col = 0",
-        )
+def _refuse_doubtful_values(planner: Connection, definitions: Sequence[TableDef]) -> None:
+    """Values that would come back as others, which is not to be seen in definitions."""
+    refused = []
+    for definition in definitions:
+        doubts = [*sql_doubts.doubts(definition.columns), *_members_alike(planner, definition)]
+        conditions = [doubt.condition for doubt in doubts]
+        if not doubts or planner.one(sql_doubts.find(definition.table, conditions)) is None:
+            continue
+        refused += [
+            Unsupported(f"table {definition.table}: {doubt.means}", hint=doubt.hint)
+            for doubt in doubts
+            if planner.one(sql_doubts.find(definition.table, [doubt.condition])) is not None
+        ]
+    if refused:
+        raise Unsupported.of_all(refused)
+
+
+def _members_alike(planner: Connection, definition: TableDef) -> Iterator[sql_doubts.Doubt]:
+    for column in definition.columns:
+        question = None if column.generated else sql_doubts.members_alike(column)
+        positions = [int(row[0] or 0) for row in planner.query(question)] if question else []
+        if positions:
+            yield sql_doubts.alike(column, positions)
 
 
 def _altered(table: TableName) -> CannotComplete:

@@ -66,7 +66,7 @@ def _send(
     on_bytes: Callable[[int], None],
     before_commit: Callable[[], None],
 ) -> None:
-    enum_errors = sql.enum_columns(job.entry.definition.columns, with_empty=False)
+    enum_errors = sql.enum_columns(job.entry.definition.columns)
     if not terms.local_infile:
         # a strict INSERT refuses the error value of an ENUM, where LOAD DATA LOCAL only warns
         with sessions.defining(connection) if enum_errors else nullcontext():

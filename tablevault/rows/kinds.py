@@ -64,6 +64,10 @@ class Kind(StrEnum):
     SET = "set"
     JSON = "json"
     GEOMETRY = "geometry"
+    UUID = "uuid"  # MariaDB
+    INET4 = "inet4"  # MariaDB
+    INET6 = "inet6"  # MariaDB
+    VECTOR = "vector"  # little-endian singles, the wire form of both families
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,10 @@ def spec_of(column: Column) -> ColumnSpec:
             return ColumnSpec(column.name, Kind.BINARY, Storage.BYTES, DigestClass.TEXT)
         case "json":
             return ColumnSpec(column.name, Kind.JSON, Storage.TEXT, DigestClass.LOB)
+        case "uuid" | "inet4" | "inet6":
+            return ColumnSpec(column.name, Kind(kind), Storage.TEXT, DigestClass.TEXT)
+        case "vector":
+            return ColumnSpec(column.name, Kind.VECTOR, Storage.BYTES, DigestClass.LOB)
     raise Unsupported(
         f"column `{column.name}` has type {column.column_type}, which this version cannot "
         "bring back exactly",
@@ -165,10 +173,16 @@ def specs_of(table: TableName, columns: Sequence[Column], family: str) -> tuple[
     `family` is that of the server whose text the codec reads and writes: the families differ in
     where they turn to exponents.  Raises Unsupported, naming table and column.
     """
-    try:
-        specs = [spec_of(column) for column in columns if not column.generated]
-    except Unsupported as error:
-        raise Unsupported(f"table {table}: {error.message}", hint=error.hint) from None
+    specs, refused = [], []
+    for column in columns:
+        if not column.generated:
+            try:
+                specs.append(spec_of(column))
+            except Unsupported as error:
+                refused.append(error)
+    if refused:
+        told = Unsupported.of_all(refused)
+        raise Unsupported(f"table {table}: {told.message}", hint=told.hint)
     widths = _MYSQL_TEXT_WIDTHS if family == "mysql" else {}
     return tuple(replace(spec, text_width=widths.get(spec.kind, 0)) for spec in specs)
 

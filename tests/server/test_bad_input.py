@@ -457,16 +457,12 @@ def test_what_is_not_supported_is_refused_by_name(
     tool: Shell, server: Server, database: str, table: str
 ) -> None:
     maria = server.family == "mariadb"
-    odd = "INET6" if maria else "VECTOR(3)"
-    server.sql(f"CREATE TABLE {database}.odd_type (id INT PRIMARY KEY, a {odd});")
+    server.sql(f"CREATE TABLE {database}.made_up (a INT GENERATED ALWAYS AS (1) STORED);")
     server.sql(f"CREATE TABLE {database}.old_engine (id INT PRIMARY KEY) ENGINE=MyISAM;")
-    done = tool("snapshot", f"{database}.odd_type")
+    done = tool("snapshot", f"{database}.*")
     assert done.code == 4, done.stderr
-    assert "odd_type" in done.error
-    assert "`a`" in done.error
-    done = tool("snapshot", f"{database}.old_engine")
-    assert done.code == 4, done.stderr
-    assert "MyISAM" in done.error
+    assert "made_up has generated columns only" in done.error
+    assert "old_engine has engine MyISAM" in done.error
     if maria:
         server.sql(f"CREATE TABLE {database}.history (id INT PRIMARY KEY) WITH SYSTEM VERSIONING;")
         done = tool("snapshot", f"{database}.history")

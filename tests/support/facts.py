@@ -71,11 +71,12 @@ def fingerprint(server: Server, schema: str, table: str, expressions: str = "*")
     ).hexdigest()
 
 
-def tables(server: Server, schema: str) -> list[str]:
-    """The names of all tables of a schema."""
+def tables(server: Server, schema: str, *, views: bool = True) -> list[str]:
+    """The names of all tables of a schema; without views and sequences if so wished."""
+    of_kind = "" if views else " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"
     rows = server.query(
         "SELECT HEX(TABLE_NAME) FROM information_schema.TABLES "
-        f"WHERE TABLE_SCHEMA = {literal(schema)} ORDER BY TABLE_NAME"
+        f"WHERE TABLE_SCHEMA = {literal(schema)}{of_kind} ORDER BY TABLE_NAME"
     )
     return [bytes.fromhex(row[0] or "").decode() for row in rows]
 

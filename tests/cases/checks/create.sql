@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, a INT CHECK (a > 0), b VARCHAR(20), CONSTRAINT `odd (name) ``x` CHECK (b <> 'a)b' AND a < 1000), CHECK (LENGTH(b) < 20)); CREATE TABLE u (id INT PRIMARY KEY, CONSTRAINT other CHECK (id > -5));

@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, __tablevault_exact VARCHAR(20), __TABLEVAULT_EXACT_ DATE);

@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, e ENUM('','b')); CREATE TABLE u (id INT PRIMARY KEY, g ENUM('','b'));

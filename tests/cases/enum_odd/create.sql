@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, e ENUM('', '0', '1', '2', '-1', 'a', 'b,c', 'it''s', 'äöü', '€', ' lead', 'x y', 'back\\\\slash', 'NULL', '\\\\N'), l ENUM('programmée','été','2','1') CHARACTER SET latin1, u ENUM('中','文') CHARACTER SET ucs2, k ENUM('Я','ж') CHARACTER SET koi8r NOT NULL);

@@ -1,0 +1,1 @@
+CREATE TABLE t (a BIT(20), b YEAR, PRIMARY KEY (a, b));

@@ -1,0 +1,1 @@
+CREATE TABLE t (a VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci, b VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_swedish_ci, PRIMARY KEY (a, b));

@@ -1,0 +1,1 @@
+CREATE TABLE t (a DATETIME(3), b DATE, c TIME(2), PRIMARY KEY (a, b, c));

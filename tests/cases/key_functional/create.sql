@@ -1,0 +1,1 @@
+CREATE TABLE t (a INT NOT NULL, b VARCHAR(20), UNIQUE KEY f ((a * 2)), KEY ((UPPER(b))));

@@ -1,0 +1,1 @@
+CREATE TABLE t (a INET6, b INET4, PRIMARY KEY (a, b));

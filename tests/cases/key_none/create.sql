@@ -1,0 +1,1 @@
+CREATE TABLE t (a INT, b VARCHAR(20), c BLOB);

@@ -1,0 +1,1 @@
+INSERT INTO t  WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 400) SELECT CONCAT(n, ' abcdefghijk'), CONCAT(n, '-', REPEAT('y', n % 50)) FROM r;

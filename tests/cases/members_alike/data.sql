@@ -1,0 +1,3 @@
+INSERT INTO t VALUES (1, 7);
+INSERT INTO u VALUES (1, 1), (2, 3);
+INSERT INTO fine VALUES (1, 1), (2, 2);

@@ -1,0 +1,1 @@
+INSERT INTO t VALUES (1, 1), (2, 2); UPDATE t SET a = 5 WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO u (id, a) VALUES (1, 1);
