@@ -155,7 +155,7 @@ def open_hands(
     except BaseException:
         stack.close()
         raise
-    ids = [one.id for one in (main, guard, looker, killer)]
+    ids = list(dict.fromkeys(one.id for one in (main, guard, looker, killer)))
     journal.append(
         "connections", ids=ids, server_started=server.started_at, server_uuid=server.uuid
     )
