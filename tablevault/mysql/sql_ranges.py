@@ -11,7 +11,8 @@ import re
 from collections.abc import Sequence
 
 from tablevault.model import Column, Key, KeyColumn, KeyRange, KeyValue
-from tablevault.rows.kinds import LATIN1_TABLE, ColumnSpec, Kind, spec_of
+from tablevault.rows.charsets import single_byte
+from tablevault.rows.kinds import ColumnSpec, Kind, spec_of
 
 _NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?")
 _TEMPORAL = re.compile(rb"-?[0-9][0-9:. -]*")
@@ -135,8 +136,9 @@ def _members(column: Column) -> tuple[bytes, ...]:
     texts = [found.replace("''", "'") for found in _MEMBER.findall(column.column_type)]
     charset = (column.charset or "").lower()
     try:
-        if charset == "latin1":
-            codes = {code: index for index, code in enumerate(LATIN1_TABLE)}
+        table = single_byte(charset)
+        if table is not None:
+            codes = {code: index for index, code in enumerate(table)}
             members = tuple(bytes(codes[ord(char)] for char in text) for text in texts)
         else:
             members = tuple(text.encode(_MEMBER_CODECS[charset]) for text in texts)

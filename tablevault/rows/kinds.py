@@ -15,6 +15,7 @@ from enum import IntEnum, StrEnum
 
 from tablevault.errors import Unsupported
 from tablevault.model import Column, TableName
+from tablevault.rows.charsets import multi_byte, single_byte
 
 
 class Storage(IntEnum):
@@ -31,6 +32,7 @@ class Storage(IntEnum):
     BYTES = 9  # int32 offsets and bytes, as they are
     TEXT = 10  # int32 offsets and bytes that are valid UTF-8
     TABLE = 11  # single-byte charset, transcoded to UTF-8 by `charset_table`
+    WIDE = 12  # multi-byte charset, transcoded to UTF-8 by `wide_charset`
 
 
 class DigestClass(IntEnum):
@@ -84,6 +86,7 @@ class ColumnSpec:
     precision: int = 0  # decimal digits in all; a DOUBLE with one has exactly `scale` decimals
     text_width: int = 0  # DOUBLE, FLOAT: characters beyond which the server writes an exponent
     charset_table: tuple[int, ...] | None = None  # 256 code points, -1 where undefined
+    wide_charset: str = ""  # a name that charsets.multi_byte knows
 
 
 _INT_WIDTHS = {"tinyint": 1, "smallint": 2, "mediumint": 4, "int": 4, "integer": 4, "bigint": 8}
@@ -96,20 +99,6 @@ _GEOMETRIES = frozenset(
 _MYSQL_TEXT_WIDTHS = {Kind.DOUBLE: 24, Kind.FLOAT: 22}
 _UTF8 = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
 _ZEROFILL_WIDTH = re.compile(r"\((\d+)(?:,(\d+))?\).*zerofill", re.IGNORECASE)
-
-
-def _latin1_table() -> tuple[int, ...]:
-    """The servers' latin1: Windows-1252, its five holes kept as C1 controls."""
-    table = []
-    for byte in range(256):
-        try:
-            table.append(ord(bytes([byte]).decode("cp1252")))
-        except UnicodeDecodeError:
-            table.append(byte)
-    return tuple(table)
-
-
-LATIN1_TABLE = _latin1_table()
 
 
 def spec_of(column: Column) -> ColumnSpec:
@@ -236,7 +225,10 @@ def _text(column: Column, kind: Kind, digest: DigestClass) -> ColumnSpec:
     charset = (column.charset or "").lower()
     if charset in _UTF8:
         return ColumnSpec(column.name, kind, Storage.TEXT, digest)
-    if charset == "latin1":
-        return ColumnSpec(column.name, kind, Storage.TABLE, digest, charset_table=LATIN1_TABLE)
+    table = single_byte(charset)
+    if table is not None:
+        return ColumnSpec(column.name, kind, Storage.TABLE, digest, charset_table=table)
+    if multi_byte(charset) is not None:
+        return ColumnSpec(column.name, kind, Storage.WIDE, digest, wide_charset=charset)
     # any other charset is kept as its bytes: exact, and restored by the charset of the column
     return ColumnSpec(column.name, kind, Storage.BYTES, digest)

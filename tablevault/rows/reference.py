@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 
 from tablevault.model import Digest
 from tablevault.rows.buffers import ColumnBuffers, RowBatch
+from tablevault.rows.charsets import Form, MultiByte, multi_byte
 from tablevault.rows.digest import digest_of
 from tablevault.rows.kinds import ColumnSpec, Storage
 
@@ -23,7 +24,13 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATETIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
 _TIME = re.compile(r"(-?)([0-9]{2,3}):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,6}))?")
 _ESCAPES = {b"\\": b"\\\\", b"\t": b"\\t", b"\n": b"\\n", b"\0": b"\\0"}
-_WITH_OFFSETS = (Storage.BYTES, Storage.TEXT, Storage.TABLE)
+_WITH_OFFSETS = (Storage.BYTES, Storage.TEXT, Storage.TABLE, Storage.WIDE)
+_UNICODE = {
+    Form.UCS2: "utf-16-be",
+    Form.UTF16: "utf-16-be",
+    Form.UTF16LE: "utf-16-le",
+    Form.UTF32: "utf-32-be",
+}
 _EPOCH = date(1970, 1, 1)
 
 Cell = int | float | bytes
@@ -38,6 +45,9 @@ def encode_value(spec: ColumnSpec, cell: Cell) -> bytes:
         case Storage.TABLE:
             assert isinstance(cell, bytes) and spec.charset_table is not None
             return bytes(spec.charset_table.index(ord(char)) for char in cell.decode())
+        case Storage.WIDE:
+            assert isinstance(cell, bytes)
+            return _widened(spec, cell.decode())
         case Storage.FLOAT | Storage.DOUBLE:
             return _double_text(spec, float(cell)).encode()
     assert isinstance(cell, int)
@@ -114,6 +124,8 @@ def _cell(spec: ColumnSpec, value: bytes) -> Cell | None:
         assert spec.charset_table is not None
         points = [spec.charset_table[byte] for byte in value]
         return None if -1 in points else "".join(map(chr, points)).encode()
+    if spec.storage is Storage.WIDE:
+        return _narrowed(spec, value).encode()
     text = value.decode("ascii")
     match spec.storage:
         case Storage.DATE:
@@ -141,6 +153,50 @@ def _cell(spec: ColumnSpec, value: bytes) -> Cell | None:
         cell = int(text.replace(".", ""))
         return cell if len(str(abs(cell))) <= min(spec.precision or 38, 38) else None
     return int(text)
+
+
+def _charset(spec: ColumnSpec) -> MultiByte:
+    charset = multi_byte(spec.wide_charset)
+    assert charset is not None
+    return charset
+
+
+def _widened(spec: ColumnSpec, text: str) -> bytes:
+    charset = _charset(spec)
+    if charset.form is not Form.TABLE:
+        if charset.form is Form.UCS2 and any(ord(char) > 0xFFFF for char in text):
+            raise ValueError("no character of ucs2")
+        return text.encode(_UNICODE[charset.form])
+    wide = b""
+    for char in text:
+        (found,) = struct.unpack_from("<I", charset.from_point, 4 * ord(char))
+        if not found:
+            raise ValueError("no character of the charset")
+        wide += (found & 0xFFFFFF).to_bytes(found >> 24)
+    return wide
+
+
+def _narrowed(spec: ColumnSpec, value: bytes) -> str:
+    charset = _charset(spec)
+    if charset.form is not Form.TABLE:
+        return value.decode(_UNICODE[charset.form])
+    points = memoryview(charset.to_point).cast("H")
+    text, at = "", 0
+    while at < len(value):
+        head = value[at : at + 3]
+        places = [
+            (1, head[0]),
+            (3, 0x10000 + int.from_bytes(head[1:])) if head[0] == 0x8F and len(head) > 2 else None,
+            (2, int.from_bytes(head[:2])) if head[0] > 0x7F and len(head) > 1 else None,
+        ]
+        for size, place in filter(None, places):
+            if points[place] or value[at] == 0:
+                text += chr(points[place])
+                at += size
+                break
+        else:
+            raise ValueError("no character of the charset")
+    return text
 
 
 def _float_cell(spec: ColumnSpec, value: float) -> float | None:

@@ -14,7 +14,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from libc.stdint cimport (
     INT64_MIN,
     int16_t,
@@ -30,6 +30,7 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 
 from tablevault.model import Digest
 from tablevault.rows.buffers import ColumnBuffers, RowBatch
+from tablevault.rows.charsets import multi_byte
 
 cdef extern from *:
     """
@@ -85,6 +86,7 @@ include "rowcodec_float.pxi"
 include "rowcodec_read.pxi"
 include "rowcodec_write.pxi"
 include "rowcodec_digest.pxi"
+include "rowcodec_wide.pxi"
 include "rowcodec_decode.pxi"
 include "rowcodec_decoder.pxi"
 include "rowcodec_source.pxi"

@@ -13,6 +13,15 @@ cdef enum:
     BYTES = 9
     TEXT = 10
     TABLE = 11
+    WIDE = 12
+
+cdef enum:
+    # tablevault.rows.charsets.Form
+    BY_TABLE = 1
+    UCS2 = 2
+    UTF16 = 3
+    UTF16LE = 4
+    UTF32 = 5
 
 cdef enum:
     # tablevault.rows.kinds.DigestClass
@@ -35,6 +44,10 @@ cdef struct Column:
     int text_width
     uint8_t* utf8  # TABLE: 256 entries of (length, up to three bytes)
     int16_t* narrow  # TABLE: byte of each code point below 0x10000, -1 where there is none
+    bint borrowed  # TABLE: both belong to an earlier column of the same charset
+    int form  # WIDE
+    const uint8_t* to_point  # WIDE BY_TABLE: as in charsets.MultiByte
+    const uint8_t* from_point
 
 cdef struct Table:
     int count
@@ -45,7 +58,7 @@ cdef struct Table:
     int tails
     int* crc
     int crcs
-    int tables  # columns of storage TABLE
+    int tables  # columns of storage TABLE and WIDE
     size_t row_fixed  # bytes of buffers that every row takes
 
 cdef struct Bytes:
@@ -154,11 +167,15 @@ cdef class Layout:
     """The columns of a table as plain memory, for code that runs without the GIL."""
 
     cdef Table table
+    cdef dict known  # charset table → the first column that has it
+    cdef list held  # charsets whose memory columns point into
 
     def __cinit__(self, specs):
         cdef int n, i
         cdef Column* c
         specs = list(specs)
+        self.known = {}
+        self.held = []
         if not 0 < len(specs) <= 65535:
             raise ValueError("a row codec needs between 1 and 65535 columns")
         n = <int>len(specs)
@@ -174,7 +191,7 @@ cdef class Layout:
         self.table.count = n
         for i in range(n):
             c = &self.table.columns[i]
-            self.describe(c, specs[i])
+            self.describe(i, c, specs[i])
             self.table.row_fixed += c.width if c.width else 4
             if c.digest == IN_HEAD:
                 self.table.head[self.table.heads] = i
@@ -190,14 +207,15 @@ cdef class Layout:
         cdef int i
         if self.table.columns != NULL:
             for i in range(self.table.count):
-                free(self.table.columns[i].utf8)
-                free(self.table.columns[i].narrow)
+                if not self.table.columns[i].borrowed:
+                    free(self.table.columns[i].utf8)
+                    free(self.table.columns[i].narrow)
         free(self.table.columns)
         free(self.table.head)
         free(self.table.tail)
         free(self.table.crc)
 
-    cdef int describe(self, Column* c, object spec) except -1:
+    cdef int describe(self, int i, Column* c, object spec) except -1:
         widths = {
             INT: (1, 2, 4, 8), UINT: (1, 2, 4, 8), DECIMAL: (8, 16), FLOAT: (4,), DOUBLE: (8,),
             DATE: (4,), DATETIME: (8,), TIME: (8,),
@@ -210,7 +228,7 @@ cdef class Layout:
         c.text_width = spec.text_width
         largest_scale = {DECIMAL: 38, DOUBLE: 30, FLOAT: 30}.get(c.storage, 6)
         if not (
-            INT <= c.storage <= TABLE
+            INT <= c.storage <= WIDE
             and IN_HEAD <= c.digest <= AS_CRC
             and 0 <= c.scale <= largest_scale
             and 0 <= c.pad <= 255
@@ -222,7 +240,29 @@ cdef class Layout:
             c.width = spec.width
         elif c.storage == TABLE:
             self.table.tables += 1
-            self.transcoding(c, spec)
+            first = self.known.setdefault(spec.charset_table, i)
+            if first == i:
+                self.transcoding(c, spec)
+            else:
+                c.borrowed = True
+                c.utf8 = self.table.columns[<int>first].utf8
+                c.narrow = self.table.columns[<int>first].narrow
+        elif c.storage == WIDE:
+            self.table.tables += 1
+            self.widening(c, spec)
+        return 0
+
+    cdef int widening(self, Column* c, object spec) except -1:
+        charset = multi_byte(spec.wide_charset)
+        if charset is None:
+            raise ValueError(f"column {spec.name!r} has a charset that the row codec does not know")
+        c.form = charset.form
+        if c.form == BY_TABLE:
+            if len(charset.to_point) != 0x40000 or len(charset.from_point) != 0x40000:
+                raise ValueError(f"column {spec.name!r} has a charset whose tables are incomplete")
+            self.held.append(charset)
+            c.to_point = <const uint8_t*>PyBytes_AsString(charset.to_point)
+            c.from_point = <const uint8_t*>PyBytes_AsString(charset.from_point)
         return 0
 
     cdef int transcoding(self, Column* c, object spec) except -1:

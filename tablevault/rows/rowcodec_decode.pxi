@@ -2,7 +2,7 @@
 
 cdef enum:
     LARGEST_ROW = 0x7FF00000  # bytes; int32 offsets must hold any row, exact headers included
-    WIDEST_UTF8 = 3  # bytes that one byte of a single-byte charset becomes at most
+    WIDEST_UTF8 = 3  # bytes of UTF-8 that one byte of another charset becomes at most
 
 cdef enum:
     WENT_WELL = 0
@@ -133,6 +133,19 @@ cdef int put_transcoded(const Column* c, ColumnOut* o, const Field* f) noexcept 
     return 1
 
 
+cdef int put_widened(const Column* c, ColumnOut* o, const Field* f) noexcept nogil:
+    """The same for a multi-byte charset."""
+    cdef bint ok = False
+    cdef size_t size
+    if f.size > LARGEST_ROW // WIDEST_UTF8:
+        return 0
+    if reserve(&o.data, f.size * WIDEST_UTF8) < 0:
+        return OUT_OF_MEMORY
+    size = wide_to_utf8(c, f, o.data.data + o.data.used, &ok)
+    o.data.used += size
+    return ok
+
+
 cdef int put_row(const Table* t, Group* g, const Field* fields) noexcept nogil:
     """Append one row to the open group."""
     cdef int i, state
@@ -157,8 +170,10 @@ cdef int put_row(const Table* t, Group* g, const Field* fields) noexcept nogil:
             o.data.used = before + c.width
         else:
             if f.data != NULL:
-                if c.storage == TABLE:
-                    state = put_transcoded(c, o, f)
+                if c.storage >= TABLE:
+                    state = put_transcoded(c, o, f) if c.storage == TABLE else (
+                        put_widened(c, o, f)
+                    )
                     if state < 0:
                         return state
                     stored = state

@@ -172,6 +172,8 @@ cdef class Source:
                         return state
                     if t.columns[i].storage == TABLE:
                         room += f.size
+                    elif t.columns[i].storage == WIDE:
+                        room += 4 * f.size
         values.used = 0
         if reserve(values, room) < 0:
             return OUT_OF_MEMORY
@@ -197,6 +199,12 @@ cdef class Source:
                 state = narrow_text(c, f, values.data + values.used)
                 if state < 0:
                     return state
+                values.used += f.size
+            elif c.storage == WIDE and f.data != NULL:
+                if not is_utf8(f.data, f.size) or not utf8_to_wide(
+                    c, f, values.data + values.used
+                ):
+                    return BAD_TEXT
                 values.used += f.size
             if exact and self.exact[i].data != NULL:
                 if f.data != NULL:

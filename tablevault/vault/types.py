@@ -41,7 +41,7 @@ def arrow_type(spec: ColumnSpec) -> pa.DataType:
             return pa.timestamp("us", tz="UTC" if spec.kind is Kind.TIMESTAMP else None)
         case Storage.TIME:
             return pa.duration("us")
-        case Storage.TEXT | Storage.TABLE:
+        case Storage.TEXT | Storage.TABLE | Storage.WIDE:
             return pa.utf8()
         case Storage.BYTES:
             return pa.binary()

@@ -7,8 +7,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tablevault.rows.kinds import LATIN1_TABLE, ColumnSpec, DigestClass, Kind, Storage
+from tablevault.rows.charsets import Form, MultiByte, multi_byte, single_byte
+from tablevault.rows.kinds import ColumnSpec, DigestClass, Kind, Storage
 from tablevault.rows.reference import Row, encode_value
+
+LATIN1_TABLE = single_byte("latin1")
+WIDE = ("ucs2", "utf16", "utf16le", "utf32", "gbk", "sjis", "cp932", "big5", "euckr", "ujis")
 
 # one byte undefined, two bytes with one meaning: what a charset may do to us
 ODD_TABLE = (*range(128), *(0x2500 + byte for byte in range(126)), -1, 65)
@@ -21,6 +25,12 @@ def make_spec(storage: Storage, **details: Any) -> ColumnSpec:
     digest = DigestClass.FIXED if storage < Storage.BYTES else DigestClass.TEXT
     details = {"name": "c", "kind": Kind.INT, "digest": digest, **details}
     return ColumnSpec(storage=storage, **details)
+
+
+def _characters(charset: MultiByte) -> list[int]:
+    """The code points that it has, a sample of them."""
+    known = [at for at in range(0x10000) if charset.from_point[4 * at + 3]]
+    return known[:128] + known[128::97]
 
 
 @st.composite
@@ -53,6 +63,8 @@ def specs(draw: st.DrawFn) -> ColumnSpec:
             details |= {"width": 8, "scale": draw(st.integers(0, 6))}
         case Storage.TABLE:
             details["charset_table"] = draw(st.sampled_from((LATIN1_TABLE, ODD_TABLE)))
+        case Storage.WIDE:
+            details["wide_charset"] = draw(st.sampled_from(WIDE))
     if storage >= Storage.BYTES:
         details["digest"] = draw(st.sampled_from(DigestClass))
     return make_spec(storage, **details)
@@ -85,6 +97,15 @@ def good_values(spec: ColumnSpec) -> st.SearchStrategy[bytes]:
             return doubles(64).map(lambda x: encode_value(spec, x))
         case Storage.TEXT:
             return st.text().map(str.encode)
+        case Storage.WIDE:
+            charset = multi_byte(spec.wide_charset)
+            assert charset is not None
+            if charset.form is not Form.TABLE:
+                largest = 0xFFFF if charset.form is Form.UCS2 else 0x10FFFF
+                text = st.text(st.characters(codec="utf-8", max_codepoint=largest))
+                return text.map(lambda t: encode_value(spec, t.encode()))
+            points = st.lists(st.sampled_from(_characters(charset)))
+            return points.map(lambda p: encode_value(spec, "".join(map(chr, p)).encode()))
         case _:
             return st.binary()
     return cells.map(lambda cell: encode_value(spec, cell))
