@@ -5,7 +5,7 @@ ARGS   ?=
 export PYTHON VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test test-servers lint format bench bench-full clean
+.PHONY: help setup dev demo test test-servers test-nightly lint format bench bench-full clean
 
 help:  ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -31,6 +31,14 @@ test-servers: dev  ## the server tests once more, on a real MySQL and on a newer
 	@bash scripts/provision_server.sh mysql >/dev/null
 	@bash scripts/provision_server.sh mariadb-new >/dev/null
 	$(VENV)/bin/python -m pytest -m server --servers mysql,mariadb-new $(ARGS)
+
+NIGHTLY ?= 2000
+test-nightly: dev  ## thousands of generated tables on every server (NIGHTLY=2000 on each)
+	@bash scripts/setup.sh server
+	@bash scripts/provision_server.sh mysql >/dev/null
+	@bash scripts/provision_server.sh mariadb-new >/dev/null
+	TABLEVAULT_GENERATED=$(NIGHTLY) $(VENV)/bin/python -m pytest tests/server/test_generated_tables.py \
+	  --servers mariadb,mysql,mariadb-new $(ARGS)
 
 lint: dev  ## ruff, mypy --strict
 	$(VENV)/bin/ruff check .

@@ -29,6 +29,7 @@ class Doubt:
     condition: str
     means: str
     hint: str
+    slow: bool = False  # every value must be parsed for it
 
 
 def members(column: Column) -> tuple[str, ...]:
@@ -44,10 +45,12 @@ def find(table: TableName, conditions: Sequence[str]) -> str:
     return f"SELECT 1 FROM {quote_table(table)} WHERE {' OR '.join(conditions)} LIMIT 1"
 
 
-def doubts(columns: Iterable[Column]) -> Iterator[Doubt]:
+def doubts(columns: Iterable[Column], family: str) -> Iterator[Doubt]:
     """What must be asked of the rows of a table with these columns."""
     for column in stored(columns):
         name = quote_name(column.name)
+        if column.data_type == "json" and family == "mysql":
+            yield _typed_json(name)
         if column.data_type in ("enum", "set"):
             yield from _unshown(column, name)
         if column.data_type == "enum" and "" in members(column):
@@ -66,6 +69,18 @@ def doubts(columns: Iterable[Column]) -> Iterator[Doubt]:
                 "(the server rounded it up), which cannot be loaded again",
                 "make the column wider by a digit",
             )
+
+
+def _typed_json(name: str) -> Doubt:
+    """JSON of MySQL may hold a DATE, a BLOB, a DECIMAL: their text is that of other values."""
+    again = f"CAST(CAST({name} AS CHAR CHARACTER SET utf8mb4) AS JSON)"
+    return Doubt(
+        f"{name} <> {again} OR CONVERT({name} USING binary) <> CONVERT({again} USING binary)",
+        f"JSON {name} holds a value that its text does not give again: a date, a time, binary "
+        "data or a decimal number made by CAST ... AS JSON",
+        "store such values as JSON text: UPDATE ... SET col = CAST(CAST(col AS CHAR) AS JSON)",
+        slow=True,
+    )
 
 
 def _unshown(column: Column, name: str) -> Iterator[Doubt]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 from tablevault.errors import Unsupported
 from tests.servers import Server
-from tests.support.facts import Facts, leftovers
+from tests.support.facts import Facts, leftovers, nameless
 from tests.support.roundtrip import round_trip, take
 from tests.support.values import SAMPLES, Sample, special, special_rows
 
@@ -18,14 +17,6 @@ _MODE = "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00';\n"
 
 def fill(server: Server, schema: str, sample: Sample) -> None:
     server.sql(_MODE + ";\n".join(sample.statements(schema)) + ";")
-
-
-def nameless(create: str) -> list[str]:
-    """The definition without the names of its CHECKs, unique in a schema on MySQL."""
-    return sorted(
-        re.sub(r"CONSTRAINT `(?:[^`]|``)*` CHECK", "CHECK", line).rstrip(",")
-        for line in create.splitlines()
-    )
 
 
 def assert_same(before: Facts, after: Facts, *, exact: bool = True) -> None:

@@ -10,7 +10,8 @@ schema).  One entry a kind of server, `default` for the others: "exact", or a ta
     refused = "regular expression"   the snapshot is refused in these words
     absent = "why"                   the server itself refuses create.sql
 
-and with `checksum = "why not"` where CHECKSUM TABLE reads what is no data.
+or with `checksum = "why not"` where CHECKSUM TABLE reads what is no data, `names = "why"` where
+CHECKs have other names afterwards.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from tests.servers import ROOT, Server
 
 FOLDER = ROOT / "tests" / "cases"
 SESSION = (
-    "SET SESSION sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00';\n"
+    "SET SESSION time_zone = '+00:00', "
+    "sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION';\n"
 )
 
 
@@ -34,11 +36,12 @@ class Expectation:
     refused: str = ""
     absent: str = ""
     checksum: str = ""
+    names: str = ""
 
     @property
     def verdict(self) -> str:
-        """In the report."""
-        return "refused" if self.refused else "not there" if self.absent else "exact"
+        """In the report, when it is neither refused nor absent."""
+        return f"exact: {self.names}" if self.names else "exact"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from tests.servers import Server
@@ -38,6 +39,14 @@ def show_create(server: Server, schema: str, table: str) -> str:
     """SHOW CREATE TABLE, with AUTO_INCREMENT and all."""
     text = server.sql(f"SHOW CREATE TABLE {quoted(schema)}.{quoted(table)}\\G")
     return text.split("\n", 2)[2]
+
+
+def nameless(create: str) -> list[str]:
+    """The definition without the names of its CHECKs, unique in a schema on MySQL."""
+    return sorted(
+        re.sub(r"CONSTRAINT `(?:[^`]|``)*` CHECK", "CHECK", line).rstrip(",")
+        for line in create.splitlines()
+    )
 
 
 def columns(server: Server, schema: str, table: str) -> list[str]:
