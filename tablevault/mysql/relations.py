@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -152,14 +153,22 @@ def find_orphans(
     return Orphans(link, count, ", ".join(text(value)[:60] for value in row))
 
 
-def same_keys(conn: Connection, table: TableDef, other: TableName, seconds: float) -> bool:
-    """Whether both tables hold the same keys, told from digests of them; False when unknown."""
+def same_keys(
+    pair: tuple[Connection, Connection], table: TableDef, other: TableName, seconds: float
+) -> bool:
+    """Whether both tables hold the same keys, told from digests of them; False when unknown.
+
+    Each connection of `pair` scans one of them, at the same time.
+    """
     key = table.key
     if key is None:
         return False
     statements = [sql_relations.key_digest(one, key, table.columns) for one in (table.table, other)]
-    answers = _bounded(conn, seconds, lambda: [conn.one(text) for text in statements])
-    return answers is not None and answers[0] == answers[1]
+    with ThreadPoolExecutor(len(pair)) as threads:
+        ours, theirs = threads.map(
+            lambda conn, text: _bounded(conn, seconds, lambda: conn.one(text)), pair, statements
+        )
+    return ours is not None and ours == theirs
 
 
 def count_lacking(

@@ -309,6 +309,4 @@ class Cutover:
 
 def _has(links: Iterable[Link], link: Link) -> bool:
     named = bool(link.name)  # else the server has given it a name
-    return any(
-        link.same_as(one if named else dataclasses.replace(one, name="")) for one in links
-    )
+    return any(link.same_as(one if named else dataclasses.replace(one, name="")) for one in links)

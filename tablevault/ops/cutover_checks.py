@@ -35,7 +35,8 @@ def rows_apart(
     """
     hands.narrator.doing(f"comparing the keys of {table} and {other}")
     definition = _definition(hands.looker, table)
-    if definition and relations.same_keys(hands.looker, definition, other, COUNT_S):
+    pair = (hands.looker, hands.main)
+    if definition and relations.same_keys(pair, definition, other, COUNT_S):
         return 0, 0
     key = definition.key if definition else None
     found = _count_lacking(hands, table, other, key)

@@ -137,9 +137,7 @@ def open_hands(
     try:
 
         def one(acting: bool) -> Connection:
-            connection = connect(
-                target, no_binlog=acting and not log_bin, lock_wait_s=int(TRY_S)
-            )
+            connection = connect(target, no_binlog=acting and not log_bin, lock_wait_s=int(TRY_S))
             stack.callback(connection.close)
             if acting:
                 connection.execute(sql_relations.DEFINING)  # for life: it only repeats definitions

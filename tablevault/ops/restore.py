@@ -75,9 +75,7 @@ def restore(
     """
     run = new_run_id()
     reporter = Reporter(run, observer)
-    with reported(
-        reporter, "restore", snapshot=snapshot_text, state_dir=state_dir
-    ) as ending:
+    with reported(reporter, "restore", snapshot=snapshot_text, state_dir=state_dir) as ending:
         reporter.begin_phase("checking", "manifest and files")
         snapshot, jobs = aside(
             reporter, "reading the manifest", lambda: _read_plan(store, snapshot_text, options, run)
@@ -117,9 +115,7 @@ def resume(
     reporter = Reporter(run, observer)
     with Journal.open(run_folder(state_dir, run)) as journal:
         state = replay(run, journal.entries)
-        with reported(
-            reporter, "restore", snapshot=state.snapshot, state_dir=state_dir
-        ) as ending:
+        with reported(reporter, "restore", snapshot=state.snapshot, state_dir=state_dir) as ending:
             now = now or RestoreOptions()
             if state.status != "begun" and (now.swap or state.status != "proven"):
                 return _ended(ending, _resume_swap(target, journal, state, reporter, now))

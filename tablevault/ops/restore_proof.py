@@ -60,6 +60,9 @@ def prove_table(connection: Connection, job: TableJob) -> None:
     visible = sql_tables.visible_index(server.family, server.version)
     for (name,) in connection.query(sql_tables.countable_indexes(job.staging, visible)):
         index = (name or b"").decode("utf-8")
+        key = job.entry.definition.key
+        if key is not None and index == key.name:
+            continue  # the digests of all row groups went by it, and they tile it
         row = connection.one(sql_tables.count_by_index(job.staging, index))
         counted = int(row[0] or 0) if row else 0
         if counted != expected.rows:

@@ -77,9 +77,7 @@ def aside(
     def tick() -> None:
         reporter.emit(Waiting(what=what, seconds=time.monotonic() - began_s))
 
-    return run_aside(
-        call, on_tick=tick, interrupt=interrupt, first_tick_s=first_tick_s(reporter)
-    )
+    return run_aside(call, on_tick=tick, interrupt=interrupt, first_tick_s=first_tick_s(reporter))
 
 
 def first_tick_s(reporter: Reporter) -> float:
