@@ -145,8 +145,10 @@ def _members(column: Column) -> tuple[bytes, ...]:
     except (KeyError, UnicodeEncodeError):
         return ()
     # a member '' cannot be told from the error value; a '?' may stand for what
-    # information_schema cannot say; and a list too long is no cheap range any more
-    unsure = b"" in members or any(b"?" in member for member in members) or len(members) > 500
+    # information_schema cannot say, a backslash for itself or for an escape; and a list too
+    # long is no cheap range any more
+    unclear = any(b"?" in member or b"\\" in member for member in members)
+    unsure = b"" in members or unclear or len(members) > 500
     return () if unsure else members
 
 

@@ -175,8 +175,7 @@ def test_all_that_is_special_about_tables_is_named(
     code, found = findings(tool, f"{database}.*")
     assert code == 3
     fatal = " ".join(of(found, "fatal"))
-    assert "`a` has type inet6" in fatal
-    assert "`b` has type uuid" in fatal
+    assert "has type" not in fatal  # every type of this server comes back
     assert f"{database}.isam has engine MyISAM" in fatal
     notes = " ".join(of(found, "note"))
     assert f"table {database}.odd has no usable key" in notes
