@@ -95,8 +95,8 @@ class Pool(Generic[C, T, R]):
         brings the first tick forward; `on_stopping` is called at every tick while it waits for
         workers to end.
         """
-        self._start()
         try:
+            self._start()  # within: an interruption may come before all threads run
             next_tick = time.monotonic() + (self._tick_s if first_tick_s is None else first_tick_s)
             while self._open:
                 wait_s = max(0.0, next_tick - time.monotonic())

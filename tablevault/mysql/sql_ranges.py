@@ -138,7 +138,7 @@ def _members(column: Column) -> tuple[bytes, ...]:
     try:
         table = single_byte(charset)
         if table is not None:
-            codes = {code: index for index, code in enumerate(table)}
+            codes = {table[byte]: byte for byte in reversed(range(256))}  # the first has it
             members = tuple(bytes(codes[ord(char)] for char in text) for text in texts)
         else:
             members = tuple(text.encode(_MEMBER_CODECS[charset]) for text in texts)
