@@ -12,6 +12,8 @@ raised; oddities are hints, reported as events.  Exit codes are public API:
     │   ├── Unsupported        4  a table or value this version cannot bring back exactly
     │   └── ProofFailed        4  the server's digest or count differs from the manifest
     ├── ServerUnavailable      5  unreachable, refused, or lost
+    │   ├── AccountRefused     5  the server is there and does not let this account in
+    │   ├── NoRoom             5  the server is there and takes no connection for the moment
     │   └── ConnectionLost     5  an established connection ended
     ├── SnapshotUnusable       6  incomplete, damaged, or of an unknown version
     ├── LockedByRun            7  another run works on the same thing
@@ -91,6 +93,19 @@ class ServerUnavailable(TablevaultError):
     """The server cannot be reached, or refused the connection."""
 
     exit_code = 5
+    answered = False  # whether the server was there to say so
+
+
+class AccountRefused(ServerUnavailable):
+    """The server answers and does not let this account in: waiting would not change its mind."""
+
+    answered = True
+
+
+class NoRoom(ServerUnavailable):
+    """The server answers and takes no connection for the moment."""
+
+    answered = True
 
 
 class ConnectionLost(ServerUnavailable):

@@ -76,7 +76,7 @@ class Progress(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkDone(Event):
-    """A chunk was read (snapshot), or a row group loaded and proven (restore)."""
+    """A chunk was read or taken over (snapshot), or a row group loaded and proven (restore)."""
 
     table: str
     chunk: int
@@ -84,6 +84,9 @@ class ChunkDone(Event):
     rows: int = 0
     size_bytes: int = 0
     proven: bool = False
+    worker: int | None = None  # which of the run's workers did it, from 0
+    seconds: float = 0.0  # that it worked on it, its tries and its waiting for others included
+    taken: bool = False  # over from an earlier snapshot, where it was proven to be the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +120,21 @@ class Stalled(Event):
     seconds: float
     severity: int
     evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throttled(Event):
+    """Loaders go slower, or begin nothing new, to spare a server; said again while it lasts.
+
+    `what` is at `figure`, and `limit` is where it begins to count.  When it is over it is said
+    once more, with neither `pause_s` nor `held`.
+    """
+
+    what: str
+    figure: str
+    limit: str
+    pause_s: float  # after each MiB or so that a loader sends
+    held: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,7 @@ class Column:
     scale: int | None = None  # NUMERIC_SCALE, or DATETIME_PRECISION for temporal types
     generated: bool = False  # virtual or stored: in the schema, never in the data
     auto_increment: bool = False
+    system_time: str | None = None  # "start" or "end" of a row's validity; maybe not in the schema
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,14 @@ class KeyColumn:
 
 @dataclass(frozen=True)
 class Key:
-    """A unique key without NULLs whose order the snapshot walks and the proof scans."""
+    """A unique key whose order the snapshot walks and the proof scans.
+
+    Rows with a NULL in a `nullable` one are not told apart by it: they are a range of their own.
+    """
 
     name: str
     columns: tuple[KeyColumn, ...]
+    nullable: bool = False
 
 
 KeyValue = tuple[bytes, ...]  # the wire text of each key column, in key order
@@ -71,10 +76,17 @@ KeyValue = tuple[bytes, ...]  # the wire text of each key column, in key order
 
 @dataclass(frozen=True)
 class KeyRange:
-    """Half-open range of a key: `lo <= key < hi` in key order; None is open to that side."""
+    """Half-open range of a key: `lo <= key < hi` in key order; None is open to that side.
+
+    `nulls`: instead, all the rows with a NULL in the key, which are in no other range.
+    """
 
     lo: KeyValue | None = None
     hi: KeyValue | None = None
+    nulls: bool = False
+
+
+EVERYWHERE = KeyRange()  # every row, short of those with a NULL in a nullable key
 
 
 @dataclass(frozen=True)
@@ -91,6 +103,21 @@ class Digest:
 
     def __add__(self, other: Digest) -> Digest:
         return Digest(self.rows + other.rows, self.hashed + other.hashed, self.total + other.total)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What tells two sets of rows apart for sure; order-independent, and never stored.
+
+    `total` is the sum of the first 64 bits of the SHA-256 of each canonical row, in which large
+    values stand by their SHA-256: no change hides in it, as it may in 32 bits (docs/DESIGN.md).
+    """
+
+    rows: int = 0
+    total: int = 0
+
+    def __add__(self, other: Fingerprint) -> Fingerprint:
+        return Fingerprint(self.rows + other.rows, self.total + other.total)
 
 
 @dataclass(frozen=True)
@@ -148,6 +175,21 @@ class TableDef:
     triggers: tuple[str, ...] = ()  # SHOW CREATE TRIGGER texts, in the order in which they fire
     trigger_settings: tuple[TriggerSettings, ...] = ()  # one for each, or none recorded
     auto_increment: int | None = None
+    sequence: bool = False  # MariaDB: one row, which says what comes next
+
+    @property
+    def row_key(self) -> Key | None:
+        """The key that tells all rows apart, if there is one."""
+        return None if self.key is None or self.key.nullable else self.key
+
+
+@dataclass(frozen=True)
+class Reused:
+    """What a table of an incremental snapshot has taken over from an earlier one, unchanged."""
+
+    base: str  # the earlier snapshot's id; nothing needs it any more
+    chunks: int
+    file_bytes: int  # of these chunks
 
 
 @dataclass(frozen=True)
@@ -164,6 +206,12 @@ class TableEntry:
     file_bytes: int
     largest_row: int
     where: str | None = None  # the filter of a partial snapshot
+    reused: Reused | None = None  # None: every chunk was read and written anew
+
+    @property
+    def written_bytes(self) -> int:
+        """File bytes of the chunks that were written anew."""
+        return self.file_bytes - (self.reused.file_bytes if self.reused else 0)
 
 
 @dataclass(frozen=True)
@@ -173,6 +221,10 @@ class BinlogPosition:
     file: str | None = None
     position: int | None = None
     gtid: str | None = None
+
+
+SOME_ROWS = "some-rows"
+"""The feature of a snapshot that holds some rows of each table, those that a repair overwrote."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +246,8 @@ class Snapshot:
 
     @property
     def partial(self) -> bool:
-        return any(entry.where is not None for entry in self.tables)
+        """Whether rows of a table are left out: it must never be taken for the whole."""
+        return SOME_ROWS in self.features or any(e.where is not None for e in self.tables)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from tablevault.model import TableName
 MAX_IDENTIFIER_CHARS = 64
 _MAX_COMPONENT_BYTES = 120
 _SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-$")
+SCRATCH_START = "_tv_drill_"
+_SCRATCH = re.compile(rf"{SCRATCH_START}([0-9a-f]{{8}})_")
 _SNAPSHOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 MANIFEST = "manifest.json"
@@ -24,16 +26,20 @@ CHUNK_LIST = "chunks.jsonl"
 RUNS_FOLDER = ".runs"
 JOURNAL = "journal.jsonl"
 STATUS = "status.json"
+HISTORY = "history.jsonl"
+PROOFS_FOLDER = ".proofs"
+DIFFS_FOLDER = "diffs"  # in the folder of the runs
 
 
 def new_run_id(now: float | None = None) -> str:
     """A fresh run id that sorts by time: `20261124T043012Z-1f0c9a`."""
-    return f"{_timestamp(now)}-{secrets.token_hex(3)}"
+    return _fresh(time.time() if now is None else now)
 
 
 def new_snapshot_id(name: str | None, now: float | None = None) -> str:
-    """A fresh snapshot id: time first, then the given name or a random tail."""
-    return f"{_timestamp(now)}-{name or secrets.token_hex(3)}"
+    """A fresh snapshot id: time first, then the given name or a tail of its own."""
+    now = time.time() if now is None else now
+    return f"{_timestamp(now)}-{name}" if name else _fresh(now)
 
 
 def valid_snapshot_name(name: str) -> bool:
@@ -54,6 +60,32 @@ def kept_table(table: TableName, run: str) -> TableName:
 def set_aside_table(table: TableName, run: str) -> TableName:
     """Where a rollback leaves the restored table, until `cleanup`."""
     return TableName(table.schema, _derived(table.name, "undone", run))
+
+
+def put_table(table: TableName, run: str) -> TableName:
+    """Where a repair keeps the values that it puts, until `cleanup`."""
+    return TableName(table.schema, _derived(table.name, "put", run))
+
+
+def was_table(table: TableName, run: str) -> TableName:
+    """Where a repair keeps the values that it overwrites, until `cleanup`."""
+    return TableName(table.schema, _derived(table.name, "was", run))
+
+
+def scratch_schema(schema: str, run: str) -> str:
+    """Where a drill rehearses the restore of `schema`: lowercase, whatever the server folds.
+
+    >>> scratch_schema("shop", "r")[:9], scratch_schema("shop", "r")[17:]
+    ('_tv_drill', '_shop')
+    """
+    plain = re.sub(r"[^a-z0-9_]", "_", schema.lower())
+    return _derived(plain if plain == schema else f"{plain}_{_hash(schema, 8)}", "drill", run)
+
+
+def scratch_mark(schema: str) -> str | None:
+    """The mark of the run that made a scratch schema of this name; None for any other name."""
+    found = _SCRATCH.match(schema)
+    return found[1] if found else None
 
 
 def run_mark(run: str) -> str:
@@ -106,5 +138,10 @@ def _hash(text: str, digits: int) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
 
 
-def _timestamp(now: float | None) -> str:
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() if now is None else now))
+def _fresh(now: float) -> str:
+    """The second, its 4096th, and a random 4096th: also two of one second sort by time."""
+    return f"{_timestamp(now)}-{int(now % 1 * 4096):03x}{secrets.randbelow(4096):03x}"
+
+
+def _timestamp(now: float) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from tablevault.model import Digest
+from tablevault.model import Digest, Fingerprint
 from tablevault.rows.kinds import ColumnSpec, DigestClass
 
 Row = Sequence[bytes | None]
 
 
-def canonical_row(specs: Sequence[ColumnSpec], row: Row) -> bytes:
+def _crc32(value: bytes) -> bytes:
+    return b"%d" % zlib.crc32(value)
+
+
+def _sha256(value: bytes) -> bytes:
+    return hashlib.sha256(value).hexdigest().encode()
+
+
+def canonical_row(
+    specs: Sequence[ColumnSpec], row: Row, summed: Callable[[bytes], bytes] = _crc32
+) -> bytes:
     """The bytes of a row that are hashed: one head field a column, then the texts.
 
     The head has the values of the FIXED columns, the byte lengths of the TEXT columns, and
-    length and CRC32 of the LOB columns, each group in column order; NULL is N.
+    length and sum (CRC32) of the LOB columns, each group in column order; NULL is N.
     """
     fixed, lengths, sums, tail = [], [], [], []
     for spec, value in zip(specs, row, strict=True):
@@ -25,7 +36,7 @@ def canonical_row(specs: Sequence[ColumnSpec], row: Row) -> bytes:
             lengths.append(b"N" if value is None else b"%d" % len(value))
             tail.append(value or b"")
         else:
-            sums.append(b"N" if value is None else b"%d:%d" % (len(value), zlib.crc32(value)))
+            sums.append(b"N" if value is None else b"%d:%b" % (len(value), summed(value)))
     return b"|".join([*fixed, *lengths, *sums, b"".join(tail)])
 
 
@@ -41,3 +52,9 @@ def digest_of(specs: Sequence[ColumnSpec], rows: Iterable[Row]) -> Digest:
     """The digest of a set of rows."""
     hashes = [row_hash(specs, row) for row in rows]
     return Digest(len(hashes), len(hashes), sum(hashes))
+
+
+def fingerprint_of(specs: Sequence[ColumnSpec], rows: Sequence[Row]) -> Fingerprint:
+    """The fingerprint of a set of rows."""
+    hashes = [hashlib.sha256(canonical_row(specs, row, _sha256)).digest() for row in rows]
+    return Fingerprint(len(rows), sum(int.from_bytes(one[:8]) for one in hashes))

@@ -2,7 +2,7 @@ from collections.abc import Iterator, Sequence
 
 from typing_extensions import Buffer
 
-from tablevault.model import Digest
+from tablevault.model import Digest, Fingerprint
 from tablevault.rows.buffers import ColumnBuffers, RowBatch
 from tablevault.rows.kinds import ColumnSpec
 
@@ -101,6 +101,14 @@ class RowEncoder:
         text: bool = True,
     ) -> tuple[CodecBuffer | None, Digest]:
         """The text of all rows, None without `text`, and the digest of the rebuilt rows."""
+    def hashes(
+        self, columns: Sequence[ColumnBuffers], exact: ColumnBuffers, rows: int
+    ) -> CodecBuffer:
+        """The hash of each row, little-endian uint32: the digest is their sum."""
+    def fingerprint(
+        self, columns: Sequence[ColumnBuffers], exact: ColumnBuffers, rows: int
+    ) -> tuple[Digest, Fingerprint]:
+        """The digest of the rebuilt rows, and their fingerprint."""
     def encode_blocks(
         self,
         columns: Sequence[ColumnBuffers],

@@ -28,7 +28,7 @@ from libc.stdint cimport (
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
-from tablevault.model import Digest
+from tablevault.model import Digest, Fingerprint
 from tablevault.rows.buffers import ColumnBuffers, RowBatch
 from tablevault.rows.charsets import multi_byte
 
@@ -80,6 +80,7 @@ class MalformedPacket(ValueError):
 
 
 include "rowcodec_crc.pxi"
+include "rowcodec_sha.pxi"
 include "rowcodec_columns.pxi"
 include "rowcodec_digits.pxi"
 include "rowcodec_float.pxi"

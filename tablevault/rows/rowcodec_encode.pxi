@@ -80,20 +80,30 @@ cdef class LoadBlocks:
     cdef Bytes text
     cdef Bytes scratch
     cdef Bytes values
+    cdef Bytes hashes
     cdef size_t block_bytes
     cdef bint with_text
+    cdef bint with_hashes
+    cdef bint with_prints
     cdef bint busy
     cdef int64_t done
     cdef uint64_t hash_total
+    cdef uint64_t print_low
+    cdef uint64_t print_high
 
     def __dealloc__(self):
         drop(&self.text)
         drop(&self.scratch)
         drop(&self.values)
+        drop(&self.hashes)
 
     @property
     def digest(self):
         return Digest(self.done, self.done, self.hash_total)
+
+    @property
+    def fingerprint(self):
+        return Fingerprint(self.done, (<object>self.print_high << 64) | self.print_low)
 
     def __iter__(self):
         return self
@@ -126,6 +136,7 @@ cdef class LoadBlocks:
     cdef int fill(self) noexcept nogil:
         cdef Table* t = &self.layout.table
         cdef uint32_t hashed
+        cdef uint64_t printed
         cdef int state
         while self.done < self.source.rows:
             state = self.source.rebuild(t, self.done, &self.values)
@@ -136,6 +147,16 @@ cdef class LoadBlocks:
             if self.with_text:
                 if write_line(t, self.source.fields, &self.text) < 0:
                     return OUT_OF_MEMORY
+            if self.with_hashes:
+                if reserve(&self.hashes, 4) < 0:
+                    return OUT_OF_MEMORY
+                memcpy(self.hashes.data + self.hashes.used, &hashed, 4)
+                self.hashes.used += 4
+            if self.with_prints:
+                if row_print(t, self.source.fields, &self.scratch, &printed) < 0:
+                    return OUT_OF_MEMORY
+                self.print_low += printed
+                self.print_high += self.print_low < printed
             self.hash_total += hashed
             self.done += 1
             if self.text.used >= self.block_bytes:
@@ -156,6 +177,20 @@ cdef class RowEncoder:
         blocks.advance()
         blocks.source.release()
         return hand_out(&blocks.text, 0) if text else None, blocks.digest
+
+    def hashes(self, columns, exact, Py_ssize_t rows):
+        cdef LoadBlocks blocks = self.blocks(columns, exact, rows, PY_SSIZE_T_MAX, False)
+        blocks.with_hashes = True
+        blocks.advance()
+        blocks.source.release()
+        return hand_out(&blocks.hashes, 0)
+
+    def fingerprint(self, columns, exact, Py_ssize_t rows):
+        cdef LoadBlocks blocks = self.blocks(columns, exact, rows, PY_SSIZE_T_MAX, False)
+        blocks.with_prints = True
+        blocks.advance()
+        blocks.source.release()
+        return blocks.digest, blocks.fingerprint
 
     def encode_blocks(self, columns, exact, Py_ssize_t rows, Py_ssize_t block_bytes=1 << 20):
         if block_bytes < 1:
