@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from tablevault.errors import CannotComplete, StatementFailed, Unsupported
 from tablevault.model import Column, Key, KeyColumn, TableDef, TableName, TriggerSettings
-from tablevault.mysql import ddl, identity, sql_tables
+from tablevault.mysql import ddl, sql_tables, versioning
+from tablevault.mysql.identity import identities
 from tablevault.mysql.sql import quote_name, quote_table, quote_text
 from tablevault.mysql.sql_ranges import usable_in_key
 from tablevault.mysql.tables import resolve_tables
@@ -43,34 +44,43 @@ _INDEXES = (
 )
 _TRIGGERS = (
     "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME FROM information_schema.TRIGGERS "
-    "WHERE TRIGGER_SCHEMA = {} "
+    "WHERE {} "
     "ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER"
 )
 
 
-def table_definition(conn: Connection, table: TableName) -> TableDef:
+def table_definition(conn: Connection, table: TableName, *, identity: bool = True) -> TableDef:
     """One table's definition; see `table_definitions`."""
-    return table_definitions(conn, [table])[0]
+    return table_definitions(conn, [table], identity=identity)[0]
 
 
 def table_definitions(
-    conn: Connection, tables: Sequence[TableName], refused: list[Unsupported] | None = None
+    conn: Connection,
+    tables: Sequence[TableName],
+    refused: list[Unsupported] | None = None,
+    *,
+    identity: bool = True,
+    nullable_keys: bool = False,
 ) -> list[TableDef]:
     """The definitions of `tables`, in their order, as they are at this moment.
 
     Raises Unsupported for tables that cannot be brought back exactly, all at once (a list in
     `refused` takes the errors instead, and the tables are left out), CannotComplete for one that
-    is gone or whose definition the account may not see.
+    is gone or whose definition the account may not see.  Identities cost a look at all tables of
+    the server, so who asks for tables one by one goes without (`identity`).  With
+    `nullable_keys` a unique key that lets NULLs in is taken where there is no better one.
     """
     found: list[Unsupported] = []
     definitions: dict[TableName, TableDef] = {}
-    identities = identity.identities(conn, tables)
+    known = identities(conn, tables) if identity else {}
     for schema, names in _by_schema(tables).items():
         facts = _Facts(conn, schema, names)
         for name in names:
             table = TableName(schema, name)
             try:
-                definitions[table] = _definition(conn, table, facts, identities.get(table, ""))
+                definitions[table] = _definition(
+                    conn, table, facts, known.get(table, ""), nullable_keys
+                )
             except Unsupported as error:
                 found.append(error)
     if refused is not None:
@@ -85,7 +95,7 @@ def identity_now(conn: Connection, tables: Sequence[TableName]) -> dict[TableNam
 
     To be compared with what the same call gave under the lock: error 1412 is no DDL detector.
     """
-    identities = identity.identities(conn, tables)
+    known = identities(conn, tables)
     found = {}
     for table in tables:
         try:
@@ -94,7 +104,7 @@ def identity_now(conn: Connection, tables: Sequence[TableName]) -> dict[TableNam
             if error.errno != 1146:
                 raise
             continue
-        found[table] = (identities.get(table, ""), ddl.normalise(create_sql))
+        found[table] = (known.get(table, ""), ddl.normalise(create_sql))
     return found
 
 
@@ -108,21 +118,24 @@ class _Facts:
         self.tables = _grouped(conn, _TABLES, schema, names)
         self.indexes = _grouped(conn, indexes, schema, names)
         self.triggers: dict[str, list[str]] = defaultdict(list)
-        for table, trigger in conn.query(_TRIGGERS.format(quote_text(schema))):
-            self.triggers[_text(table)].append(_text(trigger))
+        triggers = _grouped(conn, _TRIGGERS, schema, names, "EVENT_OBJECT_")
+        for table, rows in triggers.items():
+            self.triggers[table] = [_text(trigger) for (trigger,) in rows]
 
 
 def _grouped(
-    conn: Connection, statement: str, schema: str, names: Sequence[str]
+    conn: Connection, statement: str, schema: str, names: Sequence[str], prefix: str = "TABLE_"
 ) -> dict[str, list[Row]]:
     """Rows by table name, the first column, which is dropped from them.
 
+    `prefix` is how the view calls what it tells of: TABLE_SCHEMA and TABLE_NAME, mostly.
     MariaDB answers an equality by opening one table, an IN by opening all of the schema.
     """
-    in_schema = f"TABLE_SCHEMA = {quote_text(schema)}"
+    name_column = "TABLE_NAME" if prefix == "TABLE_" else f"{prefix}TABLE"
+    in_schema = f"{prefix}SCHEMA = {quote_text(schema)}"
     conditions = [in_schema]
     if len(names) <= _SINGLY:
-        conditions = [f"{in_schema} AND TABLE_NAME = {quote_text(name)}" for name in names]
+        conditions = [f"{in_schema} AND {name_column} = {quote_text(name)}" for name in names]
     wanted = set(names)
     grouped: dict[str, list[Row]] = defaultdict(list)
     for condition in conditions:
@@ -132,16 +145,14 @@ def _grouped(
     return grouped
 
 
-def _definition(conn: Connection, table: TableName, facts: _Facts, table_identity: str) -> TableDef:
+def _definition(
+    conn: Connection, table: TableName, facts: _Facts, table_identity: str, nullable_keys: bool
+) -> TableDef:
     if table.name not in facts.tables:
         raise CannotComplete(f"table {table} is gone")
     kind, engine, collation, rows, size = facts.tables[table.name][0]
-    if kind == b"SYSTEM VERSIONED":
-        raise Unsupported(
-            f"table {table} is system-versioned: its history cannot be brought back",
-            hint="leave the table out",
-        )
-    if kind != b"BASE TABLE":
+    versioned = kind == b"SYSTEM VERSIONED"
+    if kind not in (b"BASE TABLE", b"SEQUENCE") and not versioned:
         raise Unsupported(f"{table} is no base table but a {_text(kind).lower()}")
     for row in facts.columns[table.name]:
         if b"select" not in (row[-1] or b""):
@@ -150,15 +161,19 @@ def _definition(conn: Connection, table: TableName, facts: _Facts, table_identit
                 hint="grant SELECT on the table",
             )
     columns = tuple(_column(row) for row in facts.columns[table.name])
-    specs_of(table, columns, conn.server.family)  # raises for what cannot be brought back
     create_sql = _show_create(conn, table)
+    if versioned:
+        columns = versioning.with_times(table, columns)
+        versioning.require_restorable(table, create_sql, conn.server)
+    specs_of(table, columns, conn.server.family)  # raises for what cannot be brought back
+    key = choose_key(columns, facts.indexes[table.name], nullable=nullable_keys)
     counts = any(column.auto_increment for column in columns)
     shown = [_show_trigger(conn, table, name) for name in facts.triggers[table.name]]
     return TableDef(
         table=table,
         create_sql=create_sql,
         columns=columns,
-        key=choose_key(columns, facts.indexes[table.name]),
+        key=versioning.whole_key(key, columns),
         engine=_text(engine),
         collation=_text(collation),
         identity=table_identity,
@@ -166,6 +181,7 @@ def _definition(conn: Connection, table: TableName, facts: _Facts, table_identit
         estimated_bytes=int(size or 0),
         triggers=tuple(text for text, _ in shown),
         trigger_settings=tuple(settings for _, settings in shown),
+        sequence=kind == b"SEQUENCE",
         auto_increment=(ddl.auto_increment(create_sql) or 1) if counts else None,
     )
 
@@ -184,15 +200,20 @@ def _column(row: Row) -> Column:
         collation=_text(collation) or None,
         precision=None if precision is None else int(precision),
         scale=None if scale is None else int(scale),
-        generated=bool(generation),  # EXTRA would match DEFAULT_GENERATED, too
+        # EXTRA would match DEFAULT_GENERATED, too
+        generated=bool(generation) and generation not in versioning.TIMES,
         auto_increment=b"auto_increment" in (extra or b"").lower(),
+        system_time=versioning.TIMES.get(generation or b""),
     )
 
 
-def choose_key(columns: Sequence[Column], indexes: Iterable[Row]) -> Key | None:
+def choose_key(
+    columns: Sequence[Column], indexes: Iterable[Row], *, nullable: bool = False
+) -> Key | None:
     """PRIMARY if ranges over it are exact, else the smallest unique key that is as good.
 
-    `indexes` are the rows of unique keys: name, column, A or D, prefix length, type, visible.
+    With `nullable`, one that lets NULLs in if there is no other.  `indexes` are the rows of unique
+    keys: name, column, A or D, prefix length, type, visible.
     """
     by_name = {column.name: column for column in columns}
     parts: dict[str, list[KeyColumn]] = defaultdict(list)
@@ -201,17 +222,20 @@ def choose_key(columns: Sequence[Column], indexes: Iterable[Row]) -> Key | None:
         name = _text(index)
         part = by_name.get(_text(column))  # None for an expression
         plain = prefix is None and kind == b"BTREE" and visible == b"1"
-        if plain and part is not None and usable_in_key(part):
+        if plain and part is not None and usable_in_key(part, nullable=nullable):
             parts[name].append(KeyColumn(part.name, direction == b"D"))
         else:
             unusable.add(name)
-    keys = [Key(name, tuple(p)) for name, p in parts.items() if name not in unusable]
+    lax = {
+        name for name, some in parts.items() if any(by_name[part.name].nullable for part in some)
+    }
+    keys = [Key(name, tuple(p), name in lax) for name, p in parts.items() if name not in unusable]
     return min(keys, key=lambda key: _key_rank(key, by_name), default=None)
 
 
-def _key_rank(key: Key, columns: dict[str, Column]) -> tuple[bool, int, int, str]:
+def _key_rank(key: Key, columns: dict[str, Column]) -> tuple[bool, bool, int, int, str]:
     texts = sum(columns[part.name].charset is not None for part in key.columns)
-    return key.name != "PRIMARY", len(key.columns), texts, key.name
+    return key.nullable, key.name != "PRIMARY", len(key.columns), texts, key.name
 
 
 def _show_create(conn: Connection, table: TableName) -> str:
@@ -230,7 +254,12 @@ def _show_create(conn: Connection, table: TableName) -> str:
 
 def _show_trigger(conn: Connection, table: TableName, name: str) -> tuple[str, TriggerSettings]:
     quoted = f"{quote_name(table.schema)}.{quote_name(name)}"
-    row = conn.one(f"SHOW CREATE TRIGGER {quoted}")
+    try:
+        row = conn.one(f"SHOW CREATE TRIGGER {quoted}")
+    except StatementFailed as error:
+        if error.errno not in _DENIED:
+            raise
+        row = None
     if row is None or row[2] is None:
         raise CannotComplete(
             f"the account may not see trigger `{name}` of {table}", hint="grant TRIGGER on it"

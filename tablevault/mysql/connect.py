@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tablevault.errors import ConnectionLost, StatementFailed, TablevaultError
 from tablevault.model import ServerInfo
 from tablevault.mysql import failures, server, session, wire
+from tablevault.mysql.driver import PACKET_BYTES, shut, wire_errors
 from tablevault.mysql.options import ConnectOptions
 from tablevault.mysql.session import Purpose
 
@@ -63,14 +64,23 @@ class Connection:
         With `timeout_s` a server that stays silent for so long between packets costs the
         connection: ConnectionLost.
         """
+        return self._ask(sql, timeout_s)[1]
+
+    def named(self, sql: str, *, timeout_s: float | None = None) -> list[dict[str, bytes | None]]:
+        """The rows of a statement by column name, for those whose columns differ by version."""
+        names, rows = self._ask(sql, timeout_s)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def _ask(self, sql: str | bytes, timeout_s: float | None) -> tuple[list[str], list[Row]]:
         with self.doing(sql):
             result = self.driver.cmd_query(_prefixed(sql), read_timeout=timeout_s)
             if "columns" not in result:
                 self.warning_count = result.get("warning_count", 0)
-                return []
+                return [], []
             rows, eof = self.driver.get_rows(raw=True, read_timeout=timeout_s)
             self.warning_count = (eof or {}).get("warning_count", 0)
-            return [tuple(None if v is None else bytes(v) for v in row) for row in rows]
+            names = [column[0] for column in result["columns"]]
+            return names, [tuple(None if v is None else bytes(v) for v in row) for row in rows]
 
     def one(self, sql: str | bytes, *, timeout_s: float | None = None) -> Row | None:
         """The first row of a statement, or None when it has none."""
@@ -103,8 +113,8 @@ class Connection:
         an open transaction stays.
         """
         # max_allowed_packet limits a packet, not a row or a file
-        allowed = int(self.session.get("max_allowed_packet", wire.PACKET_BYTES))
-        size = max(1024, min(wire.PACKET_BYTES, allowed // 2))
+        allowed = int(self.session.get("max_allowed_packet", PACKET_BYTES))
+        size = max(1024, min(PACKET_BYTES, allowed // 2))
         with self.doing(sql):
             done = self.driver.cmd_load(_prefixed(sql), token, blocks, on_bytes, size)
             return self._executed(done)
@@ -141,7 +151,7 @@ class Connection:
         """
         if self._closed is None:
             self._closed = "aborted"
-        wire.shut(self.driver)
+        shut(self.driver)
 
     @property
     def closed(self) -> bool:
@@ -152,7 +162,7 @@ class Connection:
     def doing(self, sql: str | bytes) -> Iterator[None]:
         """Mark the connection busy with `sql`, and translate what goes wrong meanwhile."""
         what = _summary(sql)
-        expected: tuple[type[Exception], ...] = (TablevaultError, *wire.wire_errors())
+        expected: tuple[type[Exception], ...] = (TablevaultError, *wire_errors())
         if self._closed is not None:
             raise ConnectionLost(f"connection {self.id} to {self.target} is {self._closed}")
         self.statement, self.busy_since = what, time.monotonic()

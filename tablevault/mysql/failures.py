@@ -10,7 +10,9 @@ import re
 import struct
 
 from tablevault.errors import (
+    AccountRefused,
     ConnectionLost,
+    NoRoom,
     ServerUnavailable,
     StatementFailed,
     TablevaultError,
@@ -21,6 +23,9 @@ LOST = frozenset({2006, 2013, 2055, 4031, 1053, 1927, 3169})
 
 TRANSIENT = frozenset({1205, 1213, 1020, 1412, 1613, 1614, 3101, 3572, 1928, 1969})
 """The same statement may succeed when tried again: lock waits, deadlocks, write conflicts."""
+
+FULL_OR_STARTING = frozenset({1040, 1047, 1135, 1158, 1159, 1160, 1161, 1203, 1226, 3032, 3168})
+"""A connection that is refused for the moment: no room, a network error, a node not ready yet."""
 
 UNREACHABLE = frozenset({2002, 2003, 2005})
 _PRIVILEGE = "ask for the privilege, or see `tablevault doctor` for what each command needs"
@@ -127,7 +132,7 @@ def connect_error(error: BaseException, target: str, user: str) -> TablevaultErr
         return error
     errno, text = _driver_errno(error), _tidy(_text(error))
     if plugin := _PLUGIN.search(text):
-        return ServerUnavailable(
+        return AccountRefused(
             f"account '{user}' on {target} uses the authentication plugin {plugin[1]}, "
             "which the Python connector does not have",
             hint="use an account with caching_sha2_password or mysql_native_password",
@@ -145,7 +150,8 @@ def connect_error(error: BaseException, target: str, user: str) -> TablevaultErr
             hint="check that the server runs, and host, port or socket",
         )
     if errno is not None and errno >= 1000 and not 2000 <= errno < 3000:
-        return ServerUnavailable(
+        kind = NoRoom if errno in FULL_OR_STARTING else AccountRefused
+        return kind(
             f"server {target} refused user '{user}': {text} ({errno})", hint=hint_for(errno)
         )
     hint = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tablevault.errors import ConnectionLost, StatementFailed
 from tablevault.model import Column, TableName
-from tablevault.mysql import catalog, sql_doctor, watch
+from tablevault.mysql import catalog, sql_doctor, versioning, watch
 from tablevault.mysql import server as servers
 
 if TYPE_CHECKING:
@@ -134,10 +134,10 @@ class Inspector:
         rows = self.ask(sql_doctor.COLLATIONS)
         return None if rows is None else frozenset(text(row[0]).lower() for row in rows)
 
-    def disks(self) -> list[tuple[str, int]] | None:
-        """Mount points and their free bytes, where MariaDB's plugin DISKS is loaded."""
+    def disks(self) -> list[tuple[str, int, int]] | None:
+        """Mount points, their free and all bytes, where MariaDB's plugin DISKS is loaded."""
         rows = self.ask(sql_doctor.DISKS) if self.mariadb else None
-        return None if rows is None else [(text(r[0]), int(r[1] or 0) << 10) for r in rows]
+        return None if rows is None else sql_doctor.parse_disks(rows)
 
     def in_group(self) -> bool:
         """Whether the server is a member of a group (MySQL group replication)."""
@@ -185,7 +185,8 @@ class Inspector:
                         nullable=nullable == b"YES",
                         charset=text(charset) or None,
                         collation=text(collation) or None,
-                        generated=bool(generation),
+                        generated=bool(generation) and generation not in versioning.TIMES,
+                        system_time=versioning.TIMES.get(generation or b""),
                     )
                 )
 
@@ -200,7 +201,7 @@ class Inspector:
             if repeats == b"0":
                 unique[facts.table].append((name, column, order, prefix, kind, b"1"))
         for one, parts in unique.items():
-            key = catalog.choose_key(found[one].columns, parts)
+            key = catalog.choose_key(found[one].columns, parts, nullable=True)
             found[one].key = key.name if key else None
 
     def foreign_keys(self, tables: Sequence[TableName]) -> list[ForeignKey] | None:
@@ -260,6 +261,11 @@ class Inspector:
         except ConnectionLost:
             return None
         return counters.get("Innodb_history_list_length")
+
+
+def listed_disks(connection: Connection) -> list[tuple[str, int, int]]:
+    """As `Inspector.disks`, of a server that has the plugin.  Raises StatementFailed elsewhere."""
+    return sql_doctor.parse_disks(connection.query(sql_doctor.DISKS))
 
 
 def schemas_of(tables: Iterable[TableName]) -> list[str]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tablevault.errors import Unsupported
-from tablevault.model import Key, KeyRange, KeyValue, TableDef, TableName
+from tablevault.model import EVERYWHERE, Key, KeyRange, KeyValue, TableDef, TableName
 from tablevault.mysql import sql
-from tablevault.mysql.sql_ranges import after_predicate, order_by
+from tablevault.mysql.sql_ranges import after_predicate, order_by, range_predicate
 from tablevault.rows.kinds import specs_of
 
 if TYPE_CHECKING:
@@ -37,9 +37,12 @@ def lowest_boundary(conn: Connection, definition: TableDef) -> KeyValue | None:
 
 
 def walk(
-    conn: Connection, definition: TableDef, rows_per_chunk: Callable[[], int]
+    conn: Connection,
+    definition: TableDef,
+    rows_per_chunk: Callable[[], int],
+    within: KeyRange = EVERYWHERE,
 ) -> Iterator[KeyValue]:
-    """The keys at which chunks begin, the first chunk excepted (it is open below).
+    """The keys at which chunks of `within` begin, the first chunk excepted (it begins there).
 
     `rows_per_chunk` is asked before each step, so that the caller can adapt to the size of rows
     already read.  Each key is greater than the one before, so half-open ranges between them,
@@ -50,7 +53,7 @@ def walk(
     while True:
         step = max(1, rows_per_chunk())
         # from a boundary, which is row 0 of its chunk, the next one is `step` rows on
-        value = _at(conn, definition, key, last, step if last is None else step - 1)
+        value = _at(conn, definition, key, last, step if last is None else step - 1, within)
         if value is None:
             return
         yield value
@@ -58,23 +61,49 @@ def walk(
 
 
 def _at(
-    conn: Connection, definition: TableDef, key: Key, after: KeyValue | None, skip: int
+    conn: Connection,
+    definition: TableDef,
+    key: Key,
+    after: KeyValue | None,
+    skip: int,
+    within: KeyRange = EVERYWHERE,
 ) -> KeyValue | None:
-    row = conn.one(_step_query(definition, key, after, skip))
+    row = conn.one(_step_query(definition, key, after, skip, within))
     if row is None:
         return None
     return tuple(b"" if value is None else value for value in row)
 
 
-def _step_query(definition: TableDef, key: Key, after: KeyValue | None, skip: int) -> str:
+def _step_query(
+    definition: TableDef, key: Key, after: KeyValue | None, skip: int, within: KeyRange
+) -> str:
     names = ", ".join(sql.quote_name(part.name) for part in key.columns)
-    where = ""
-    if after is not None:
-        where = f" WHERE {after_predicate(key, definition.columns, after)}"
+    columns = definition.columns
+    if after is None:
+        parts = [range_predicate(key, columns, within)]
+    else:
+        parts = [after_predicate(key, columns, after)]
+        if within.hi is not None:
+            parts.append(range_predicate(key, columns, KeyRange(None, within.hi)))
+    where = f" WHERE {' AND '.join(parts)}" if any(parts) else ""
     return (
-        f"SELECT {names} FROM {sql.quote_table(definition.table)}{sql.force_index(key)}{where} "
+        f"{sql.select(definition.engine)} {names} "
+        f"FROM {sql.rows_of(definition.table, definition.columns)}{sql.force_index(key)}{where} "
         f"ORDER BY {order_by(key)} LIMIT 1 OFFSET {skip}"
     )
+
+
+def null_bytes(conn: Connection, definition: TableDef) -> int:
+    """About how many bytes the rows with a NULL in their nullable key are."""
+    key = _key(definition)
+    names = [sql.quote_name(column.name) for column in sql.stored(definition.columns)]
+    lengths = " + ".join(f"COALESCE(LENGTH({name}), 0) + 9" for name in names)
+    row = conn.one(
+        f"{sql.select(definition.engine)} COALESCE(SUM({lengths}), 0) "
+        f"FROM {sql.rows_of(definition.table, definition.columns)}{sql.force_index(key)} "
+        f"WHERE {range_predicate(key, definition.columns, KeyRange(nulls=True))}"
+    )
+    return int(row[0] or 0) if row else 0
 
 
 @dataclass(frozen=True)
@@ -97,7 +126,13 @@ def check_range(
     key = _key(definition)
     specs = specs_of(definition.table, definition.columns, conn.server.family)
     statement = sql.select_rows(
-        table or definition.table, specs, definition.columns, key, range, where
+        table or definition.table,
+        specs,
+        definition.columns,
+        key,
+        range,
+        where,
+        engine=definition.engine,
     )
     form = "FORMAT=TRADITIONAL " if conn.server.family == "mysql" else ""
     rows = conn.query(f"EXPLAIN {form}{statement}")

@@ -34,9 +34,16 @@ class LockKind(StrEnum):
 
 
 def choose(
-    conn: Connection, mode: LockMode, tables: Sequence[TableName], privileges: Privileges
+    conn: Connection,
+    mode: LockMode,
+    tables: Sequence[TableName],
+    privileges: Privileges,
+    without_transactions: Sequence[TableName] = (),
 ) -> tuple[LockKind, str, tuple[str, ...]]:
-    """Which lock, why, and what the person should know of it.  Asks for nothing, locks nothing."""
+    """Which lock, why, and what the person should know of it.  Asks for nothing, locks nothing.
+
+    Tables `without_transactions` take LOCK TABLES in any case.
+    """
     mariadb = conn.server.family == "mariadb"
     reload = privileges.has("RELOAD")
     may_lock_tables = all(
@@ -46,13 +53,20 @@ def choose(
     if mode is LockMode.NONE:
         hint = "no lock: readers may see different instants while the tables are written to"
         return LockKind.NONE, "asked for", (hint,)
+    if without_transactions and not may_lock_tables:
+        raise CannotComplete(
+            f"table {without_transactions[0]} has no transactions, and the account may not lock "
+            "it while it is read",
+            hint="grant LOCK TABLES on it, or leave the table out",
+        )
     if mode is LockMode.FTWRL:
         if not (reload or privileges.has("FLUSH_TABLES")):
             raise CannotComplete(
                 "the account may not FLUSH TABLES WITH READ LOCK", hint="grant RELOAD"
             )
         return LockKind.FTWRL, "asked for", ()
-    if mode is LockMode.AUTO and mariadb and reload and conn.server.version >= (10, 4, 1):
+    staged = mariadb and reload and conn.server.version >= (10, 4, 1)
+    if mode is LockMode.AUTO and staged and not without_transactions:
         return LockKind.BACKUP_STAGE, "the account has RELOAD", ()
     if not may_lock_tables:
         wanted = "RELOAD" if mariadb else "BACKUP_ADMIN and LOCK TABLES"
@@ -65,6 +79,9 @@ def choose(
         return LockKind.INSTANCE_AND_TABLES, "the account has BACKUP_ADMIN and LOCK TABLES", ()
     if mode is LockMode.TABLES:
         return LockKind.TABLES, "asked for", ()
+    if without_transactions and staged:
+        hint = "with tables without transactions DDL is not kept out, only noticed"
+        return LockKind.TABLES, "some tables have no transactions", (hint,)
     missing = "RELOAD" if mariadb else "BACKUP_ADMIN"
     hint = f"without {missing} DDL is not kept out during the snapshot, only noticed"
     return LockKind.TABLES, f"the account lacks {missing}", (hint,)

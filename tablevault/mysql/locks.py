@@ -9,6 +9,8 @@ come is given up whole, so that nothing of ours is left in the application's way
 - MySQL: LOCK INSTANCE FOR BACKUP against DDL and LOCK TABLES READ for the instant.
 - LOCK TABLES READ alone: waits for open writers of the tables, and writers wait behind it, so it
   is tried for a few seconds at a time.
+- Tables without transactions are locked by a connection of their own until they are read.  Not
+  under BACKUP STAGE: it would wait for the very writers that wait for these tables.
 - FLUSH TABLES WITH READ LOCK: only on demand, and only while no older query runs: behind one,
   MySQL leaves the application's reads blocked even after it was given up.
 """
@@ -20,9 +22,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tablevault.errors import LockNotGranted, StatementFailed, TablevaultError
+from tablevault.errors import LockNotGranted, StatementFailed
 from tablevault.model import TableName
 from tablevault.mysql import watch
+from tablevault.mysql.held_lock import STAGE_END, HeldLock, Undo
 from tablevault.mysql.lock_choice import (
     LockKind,
     LockMode,
@@ -40,84 +43,8 @@ __all__ = ["HeldLock", "LockKind", "LockMode", "acquire", "choose"]
 
 ATTEMPT_S = 3  # how long writers may have to queue behind one try
 PAUSE_S = 1.0  # and how long they then go freely
+_DENIED = frozenset({1044, 1045, 1142, 1227, 1370})
 _GIVEN_UP = frozenset({1205, 1317, 3024, 1969})  # timed out, interrupted, killed
-
-
-_END = "BACKUP STAGE END"
-_Undo = tuple["Connection", str]  # where, and the statement that gives back
-
-
-@dataclass
-class HeldLock:
-    """A lock that is held: first for the instant, then (`keeps_ddl_out`) against DDL only."""
-
-    kind: LockKind
-    why: str  # one clause for the person: why this one
-    hints: tuple[str, ...] = ()
-    _connections: list[Connection] = field(default_factory=list, repr=False)
-    _instant: list[_Undo] = field(default_factory=list, repr=False)
-    _ddl: list[_Undo] = field(default_factory=list, repr=False)  # while acquiring: all there is
-    _block_ddl_on: Connection | None = field(default=None, repr=False)
-
-    @property
-    def keeps_ddl_out(self) -> bool:
-        """Whether DDL is kept waiting until release_all(); of use after release_reads()."""
-        return bool(self._ddl)
-
-    def settle(
-        self,
-        *,
-        instant: list[_Undo],
-        ddl: list[_Undo] | None = None,
-        block_ddl_on: Connection | None = None,
-    ) -> None:
-        """Acquired: what gives back the instant, what the rest, and where to block DDL after."""
-        self._instant, self._ddl, self._block_ddl_on = instant, ddl or [], block_ddl_on
-
-    def release_reads(self) -> None:
-        """Let the application commit again: to be called as soon as every reader has begun."""
-        _run(self._instant)
-        conn, self._block_ddl_on = self._block_ddl_on, None
-        if conn is None or conn.closed:
-            return
-        try:
-            conn.execute(f"SET SESSION lock_wait_timeout = {ATTEMPT_S}")
-            conn.execute("BACKUP STAGE START")
-            self._ddl = [(conn, _END)]
-            conn.execute("BACKUP STAGE BLOCK_DDL")
-        except TablevaultError as error:
-            _run(self._ddl)
-            self.hints += (
-                f"DDL is not kept out during the snapshot, only noticed: {error.message}",
-            )
-
-    def release_all(self) -> None:
-        """Give everything back; may be called twice, and instead of release_reads()."""
-        self._block_ddl_on = None
-        _run(self._instant)
-        _run(self._ddl)
-        for connection in self._connections:
-            connection.close()
-        self._connections = []
-
-    def alive(self) -> bool:
-        """Whether what is left of the lock is still held: a lost connection has dropped it."""
-        return all(conn.alive() for conn, _ in (*self._instant, *self._ddl))
-
-    def __enter__(self) -> HeldLock:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.release_all()
-
-
-def _run(statements: list[_Undo]) -> None:
-    while statements:
-        connection, statement = statements.pop(0)
-        try:
-            connection.execute(statement)
-        except TablevaultError:
-            connection.close()  # the server gives back what a closed connection held
 
 
 def acquire(
@@ -129,26 +56,45 @@ def acquire(
     open_connection: Callable[[], Connection],
     *,
     keep_ddl_out: bool = True,
+    without_transactions: Sequence[TableName] = (),
 ) -> HeldLock:
     """Take the gentlest lock that `mode` and the account allow, within `wait_s` seconds.
 
     `conn` holds the lock and can hardly be used for anything else meanwhile.  With
     `keep_ddl_out` DDL is kept waiting until release_all() where that costs nobody else anything.
+    Those of `tables` that are `without_transactions` stay locked until release_rows().
     Raises LockNotGranted naming who was in the way; CannotComplete when the account may take no
     lock that makes a consistent snapshot.
     """
-    kind, why, hints = choose(conn, LockMode(mode), tables, privileges)
+    bare = tuple(without_transactions)
+    kind, why, hints = choose(conn, LockMode(mode), tables, privileges, bare)
     held = HeldLock(kind, why, hints)
     if kind is LockKind.NONE:
         return held
-    attempt = _Attempt(conn, held, tuple(tables), wait_s, open_connection, keep_ddl_out)
+    attempt = _Attempt(conn, held, tuple(tables), bare, wait_s, open_connection, keep_ddl_out)
     try:
-        with Watchdog(open_connection()) as attempt.watchdog:
-            _TAKE[kind](attempt)
+        return _taken(attempt)
+    except StatementFailed as error:
+        if mode != LockMode.AUTO or kind is LockKind.TABLES or error.errno not in _DENIED:
+            raise
+    # a service may grant RELOAD and still forbid what RELOAD is for
+    hint = f"the server forbids {kind} to this account: DDL is not kept out, only noticed"
+    attempt.held = HeldLock(LockKind.TABLES, f"the server forbids {kind}", (*hints, hint))
+    return _taken(attempt)
+
+
+def _taken(attempt: _Attempt) -> HeldLock:
+    held = attempt.held
+    try:
+        with Watchdog(attempt.open_connection()) as attempt.watchdog:
+            _TAKE[held.kind](attempt)
     except BaseException:
         held.release_all()
         raise
     return held
+
+
+Step = tuple["Connection", str, str]  # where, a statement that waits, and what takes it back
 
 
 @dataclass
@@ -158,6 +104,7 @@ class _Attempt:
     conn: Connection
     held: HeldLock
     tables: tuple[TableName, ...]
+    bare: tuple[TableName, ...]  # of these, those without transactions
     wait_s: float
     open_connection: Callable[[], Connection]
     keep_ddl_out: bool
@@ -180,14 +127,24 @@ class _Attempt:
         if not self._try(conn, statement, self.remaining_s):
             self.give_up(statement)
 
-    def run_gently(self, statement: str, undo: str) -> None:
-        """As `run`, for a statement behind which the application queues: a few seconds a try."""
-        self.held._ddl.insert(0, (self.conn, undo))
-        while not self._try(self.conn, statement, min(ATTEMPT_S, self.remaining_s)):
-            self._undo(undo)
+    def run_gently(self, *steps: Step) -> None:
+        """As `run`, for statements behind which the application queues: a few seconds a try.
+
+        All of them are granted within one try, or none is kept: who waits for one may be in the
+        way of another.
+        """
+        for conn, _, undo in steps:
+            self.held._ddl.insert(0, (conn, undo))
+        while not self._try_all(steps):
+            for conn, _, undo in steps:
+                self._undo(conn, undo)
             if self.remaining_s <= PAUSE_S:
-                self.give_up(statement)
+                self.give_up(steps[0][1])
             time.sleep(PAUSE_S)
+
+    def _try_all(self, steps: Sequence[Step]) -> bool:
+        until = time.monotonic() + min(ATTEMPT_S, self.remaining_s)
+        return all(self._try(conn, text, until - time.monotonic()) for conn, text, _ in steps)
 
     def _try(self, conn: Connection, statement: str, limit_s: float) -> bool:
         limit_s = max(1.0, limit_s)
@@ -197,16 +154,18 @@ class _Attempt:
             try:
                 conn.execute(statement)
             except StatementFailed as error:
+                if error.errno in _DENIED:
+                    self.held._ddl.pop(0)  # it was not given: to give it back is an error, too
                 if error.errno not in _GIVEN_UP:
                     raise
                 return False
         return not limit.fired
 
-    def _undo(self, undo: str) -> None:
+    def _undo(self, conn: Connection, undo: str) -> None:
         try:
-            self.conn.execute(undo)
+            conn.execute(undo)
         except StatementFailed:  # a kill that came too late for the statement it was meant for
-            self.conn.execute(undo)
+            conn.execute(undo)
 
     def _blockers(self, looking: Connection) -> tuple[str, ...]:
         own = [c.id for c, _ in self.held._ddl]
@@ -245,27 +204,44 @@ def _take_backup_stage(attempt: _Attempt) -> None:
             f"DDL is not kept out during the snapshot, only noticed: the server has {others} "
             "tables of engines without transactions, which could not be written to meanwhile",
         )
-    attempt.run(conn, "BACKUP STAGE START", _END)
-    attempt.run(conn, "BACKUP STAGE BLOCK_COMMIT", _END)
-    held.settle(instant=[(conn, _END)], block_ddl_on=conn if again else None)
+    attempt.run(conn, "BACKUP STAGE START", STAGE_END)
+    attempt.run(conn, "BACKUP STAGE BLOCK_COMMIT", STAGE_END)
+    held.settle(instant=[(conn, STAGE_END)], block_ddl_on=conn if again else None)
 
 
 def _take_instance_and_tables(attempt: _Attempt) -> None:
     """Two connections: UNLOCK TABLES gives back the instance lock of its own connection, too."""
     second = attempt.second()
     attempt.run(second, "LOCK INSTANCE FOR BACKUP", "UNLOCK INSTANCE")
-    _take_tables(attempt)
-    ddl, instant = (second, "UNLOCK INSTANCE"), (attempt.conn, "UNLOCK TABLES")
+    instant, rows = _lock_tables(attempt)
+    ddl = (second, "UNLOCK INSTANCE")
     if attempt.keep_ddl_out:
-        attempt.held.settle(instant=[instant], ddl=[ddl])
+        attempt.held.settle(instant=instant, ddl=[ddl], rows=rows)
     else:
-        attempt.held.settle(instant=[instant, ddl])
+        attempt.held.settle(instant=[*instant, ddl], rows=rows)
 
 
 def _take_tables(attempt: _Attempt) -> None:
-    listed = ", ".join(f"{quote_table(table)} READ" for table in attempt.tables)
-    attempt.run_gently(f"LOCK TABLES {listed}", "UNLOCK TABLES")
-    attempt.held.settle(instant=[(attempt.conn, "UNLOCK TABLES")])
+    instant, rows = _lock_tables(attempt)
+    attempt.held.settle(instant=instant, rows=rows)
+
+
+def _lock_tables(attempt: _Attempt) -> tuple[list[Undo], list[Undo]]:
+    """What gives back the tables with transactions, and those without: each has a connection."""
+    others = [table for table in attempt.tables if table not in attempt.bare]
+    steps, rows = [], []
+    if attempt.bare:
+        steps = [_lock_read(attempt.second(), attempt.bare)]
+        rows = [(conn, undo) for conn, _, undo in steps]
+    if others:
+        steps.append(_lock_read(attempt.conn, others))
+    attempt.run_gently(*steps)
+    return [(conn, undo) for conn, _, undo in steps if conn is attempt.conn], rows
+
+
+def _lock_read(conn: Connection, tables: Sequence[TableName]) -> Step:
+    listed = ", ".join(f"{quote_table(table)} READ" for table in tables)
+    return conn, f"LOCK TABLES {listed}", "UNLOCK TABLES"
 
 
 def _take_ftwrl(attempt: _Attempt) -> None:
@@ -277,8 +253,13 @@ def _take_ftwrl(attempt: _Attempt) -> None:
             attempt.watchdog.seen = older.lines[:5]
             attempt.give_up("FLUSH TABLES WITH READ LOCK")
         time.sleep(PAUSE_S)
-    attempt.run_gently("FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES")
-    attempt.held.settle(instant=[(attempt.conn, "UNLOCK TABLES")])
+    attempt.run_gently((attempt.conn, "FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES"))
+    rows: list[Undo] = []
+    if attempt.bare:  # nobody writes now, so that this one is there at once
+        conn, text, undo = _lock_read(attempt.second(), attempt.bare)
+        attempt.run(conn, text, undo)
+        rows = [(conn, undo)]
+    attempt.held.settle(instant=[(attempt.conn, "UNLOCK TABLES")], rows=rows)
 
 
 _TAKE: dict[LockKind, Callable[[_Attempt], None]] = {

@@ -30,8 +30,6 @@ _MOVING = (
 )
 # MySQL begins to flush hard well before the log is full: 7/8 of it may hold unflushed changes.
 _MYSQL_USABLE = 0.875
-# Threads_running counts our own; beyond this many the server is busy with others' work.
-_BUSY_THREADS = 32
 
 
 @dataclass(frozen=True)
@@ -42,16 +40,6 @@ class Pressure:
     dirty: float | None = None  # dirty pages over the buffer pool
     threads_running: int = 0
     work: int = 0  # a sum of counters that grows while the server works at anything
-
-    @property
-    def level(self) -> float | None:
-        """How near writers are to being stopped; None when nothing is known.
-
-        Dirty pages alone stop nobody: they are flushed in the background.
-        """
-        if self.threads_running > _BUSY_THREADS:
-            return 1.0
-        return self.redo
 
 
 def look(conn: Connection) -> Pressure:

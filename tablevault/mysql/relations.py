@@ -7,7 +7,7 @@ tables to ask.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -80,15 +80,18 @@ def links_of(conn: Connection, table: TableName) -> tuple[Link, ...]:
     return () if create_sql is None else links_in(create_sql, table)
 
 
-def links_to(conn: Connection, table: TableName) -> tuple[Link, ...]:
-    """The foreign keys that reference a table now, its own ones too.
+def links_to(conn: Connection, tables: Iterable[TableName]) -> tuple[Link, ...]:
+    """The foreign keys that reference one of `tables` now, their own ones too.
 
     Those of tables that the account may not see are not among them.
     """
+    wanted = frozenset(tables)
+    if not wanted:
+        return ()
     found: list[Link] = []
-    for schema, name in conn.query(sql_relations.keys_to(table)):
+    for schema, name in conn.query(sql_relations.children_of(sorted(wanted))):
         child = TableName(text(schema), text(name))
-        found += [link for link in links_of(conn, child) if link.parent == table]
+        found += [link for link in links_of(conn, child) if link.parent in wanted]
     return tuple(found)
 
 
@@ -106,6 +109,12 @@ def definition(conn: Connection, table: TableName) -> str | None:
 def exists(conn: Connection, table: TableName) -> bool:
     """Whether there is anything of that name."""
     return conn.one(sql_tables.table_type(table)) is not None
+
+
+def is_sequence(conn: Connection, table: TableName) -> bool:
+    """Whether there is a sequence of that name."""
+    row = conn.one(sql_tables.table_type(table))
+    return row is not None and row[0] == b"SEQUENCE"
 
 
 def number(conn: Connection, statement: str) -> int | None:
@@ -166,7 +175,7 @@ def same_keys(
     statements = [sql_relations.key_digest(one, key, table.columns) for one in (table.table, other)]
     with ThreadPoolExecutor(len(pair)) as threads:
         ours, theirs = threads.map(
-            lambda conn, text: _bounded(conn, seconds, lambda: conn.one(text)), pair, statements
+            lambda conn, text: bounded(conn, seconds, lambda: conn.one(text)), pair, statements
         )
     return ours is not None and ours == theirs
 
@@ -176,15 +185,15 @@ def count_lacking(
 ) -> int | None:
     """How many rows of `table` have a key that `other` lacks; None when that cannot be told."""
     statement = sql_relations.count_lacking(table, other, key)
-    return _bounded(conn, seconds, lambda: number(conn, statement))
+    return bounded(conn, seconds, lambda: number(conn, statement))
 
 
 def count_rows(conn: Connection, table: TableName, seconds: float) -> int | None:
     """The rows of a table; None when the time was not enough."""
-    return _bounded(conn, seconds, lambda: number(conn, sql_tables.count_rows(table)))
+    return bounded(conn, seconds, lambda: number(conn, sql_tables.count_rows(table)))
 
 
-def _bounded(conn: Connection, seconds: float, ask: Callable[[], A]) -> A | None:
+def bounded(conn: Connection, seconds: float, ask: Callable[[], A]) -> A | None:
     """What `ask` answers within `seconds` a statement; None later, or when keys do not compare."""
     try:
         conn.execute(sql_relations.time_limit(conn.server.family, seconds))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,11 @@ def settings(conn: Connection, names: Iterable[str]) -> dict[str, str]:
     listed = ", ".join(f"'{name}'" for name in names)
     rows = conn.query(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({listed})")
     return {_text(row[0]): _text(row[1]) for row in rows}
+
+
+def is_on(found: Mapping[str, str], name: str) -> bool:
+    """Whether a switch among `found` is on; one that the server does not have is off."""
+    return found.get(name, "OFF").upper() in ("ON", "1")
 
 
 def local_infile_off(conn: Connection) -> bool:

@@ -12,9 +12,10 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from tablevault.errors import CannotComplete, ProofFailed, TablevaultError
+from tablevault.errors import CannotComplete, ProofFailed
 from tablevault.mysql import server
 from tablevault.mysql.connect import Connection, Executed
+from tablevault.mysql.transaction import Transaction
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -40,21 +41,21 @@ def load_rows(
     on_bytes: Callable[[int], None] | None = None,
     *,
     before_commit: Callable[[], None] | None = None,
-    enum_errors: Collection[str] = (),
+    rounding: Collection[str] = (),
 ) -> None:
     """Load `blocks` by `statement`, whose file name is `token`, in one transaction.
 
     Raises ProofFailed when the server counts other rows than `expected_rows`, or skipped, deleted
     or warned of any; StatementFailed when it refuses; whatever `blocks` or `before_commit` raise.
     In each case no row is left; after a failure of `blocks` the connection is closed.
-    `on_bytes` is told of each packet sent, in this thread.  `enum_errors` are the ENUM columns in
-    which '' stands for the error value: no statement stores that without a warning, so these
-    warnings, and no others, are let pass; the digest proves what was stored.
+    `on_bytes` is told of each packet sent, in this thread.  `rounding` are columns whose "Data
+    truncated" warnings, and no others, are let pass (`sql.rounding_columns`); the digest proves
+    what was stored.
     """
-    with _Transaction(conn) as transaction:
+    with Transaction(conn) as transaction:
         done = conn.load(statement, token, blocks, on_bytes)
         records, deleted, skipped, warned = load_counts(done)
-        _demand_no_warnings(conn, max(warned, done.warnings), enum_errors)
+        _demand_no_warnings(conn, max(warned, done.warnings), rounding)
         if (records, deleted, skipped) != (expected_rows, 0, 0):
             raise ProofFailed(
                 f"{conn.statement}: {expected_rows} rows were sent, the server read {records}, "
@@ -74,20 +75,20 @@ def insert_rows(
     on_bytes: Callable[[int], None] | None = None,
     *,
     before_commit: Callable[[], None] | None = None,
-    enum_errors: Collection[str] = (),
+    rounding: Collection[str] = (),
 ) -> None:
     """Insert `rows`, each a rendered `(value, ...)`, in one transaction of several statements.
 
     `prefix` is `INSERT INTO t (columns) VALUES `.  Statements stay within the server's
     max_allowed_packet; see `require_insertable` for rows that cannot.  Raises as `load_rows`;
-    `enum_errors`, too, is meant as there, and needs a session that is not strict.
+    `rounding`, too, is meant as there; of ENUM columns it needs a session that is not strict.
     """
     limit = min(_INSERT_BYTES, server.max_allowed_packet(conn) - _STATEMENT_SLACK)
     inserted = 0
-    with _Transaction(conn) as transaction:
+    with Transaction(conn) as transaction:
         for statement in _statements(prefix, rows, limit):
             done = conn.execute(statement)
-            _demand_no_warnings(conn, done.warnings, enum_errors)
+            _demand_no_warnings(conn, done.warnings, rounding)
             inserted += done.affected
             if on_bytes is not None:
                 on_bytes(len(statement))
@@ -123,33 +124,6 @@ def load_counts(done: Executed) -> tuple[int, int, int, int]:
     return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
-class _Transaction:
-    """Rolls back whatever `commit` was not reached for; the first error is the one that is told."""
-
-    def __init__(self, conn: Connection) -> None:
-        self._conn = conn
-        self._committed = False
-
-    def __enter__(self) -> _Transaction:
-        self._conn.execute("START TRANSACTION")
-        return self
-
-    def commit(self) -> None:
-        self._conn.execute("COMMIT")
-        self._committed = True
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._committed or self._conn.closed:
-            return
-        if error is not None and not isinstance(error, Exception):
-            self._conn.abort()  # interrupted: the server rolls back by itself, do not wait for it
-            return
-        try:
-            self._conn.execute("ROLLBACK")
-        except TablevaultError:
-            self._conn.close()
-
-
 def _statements(prefix: str, rows: Iterable[str | bytes], limit: int) -> Iterator[bytes]:
     head = prefix.encode()
     pending: list[bytes] = []
@@ -165,13 +139,13 @@ def _statements(prefix: str, rows: Iterable[str | bytes], limit: int) -> Iterato
         yield head + b",".join(pending)
 
 
-def _demand_no_warnings(conn: Connection, count: int, enum_errors: Collection[str] = ()) -> None:
+def _demand_no_warnings(conn: Connection, count: int, rounding: Collection[str] = ()) -> None:
     if not count:
         return
     what = conn.statement
     # the server keeps as many as max_error_count; of the rest it only tells the number
     told = conn.warnings()
-    bad = [text for text in told if not _is_enum_error(text, enum_errors)]
+    bad = [text for text in told if not _is_rounding(text, rounding)]
     if told and not bad:
         return
     shown = bad[:_SHOWN_WARNINGS] or ["the server does not say which"]
@@ -181,7 +155,7 @@ def _demand_no_warnings(conn: Connection, count: int, enum_errors: Collection[st
     )
 
 
-def _is_enum_error(warning: str, columns: Collection[str]) -> bool:
+def _is_rounding(warning: str, columns: Collection[str]) -> bool:
     found = _TRUNCATED.fullmatch(warning)
     return found is not None and found[1] in columns
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tablevault.model import Column, Key, KeyRange, TableName
+from tablevault.mysql.engines import transactional
 from tablevault.mysql.sql_ranges import order_by, quote_name, range_predicate, value_literal
 from tablevault.rows.kinds import ColumnSpec, Kind
 
@@ -24,6 +25,9 @@ __all__ = [
     "quote_name",
     "quote_table",
     "quote_text",
+    "rounding_columns",
+    "rows_of",
+    "select",
     "select_expression",
     "select_rows",
     "stored",
@@ -41,6 +45,12 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.-]{8,}")
 def quote_table(table: TableName) -> str:
     """Schema and name in backticks."""
     return f"{quote_name(table.schema)}.{quote_name(table.name)}"
+
+
+def rows_of(table: TableName, columns: Iterable[Column]) -> str:
+    """The table as a FROM names it, with all of its rows: of a versioned one, its history too."""
+    history = any(column.system_time for column in columns)
+    return f"{quote_table(table)} FOR SYSTEM_TIME ALL" if history else quote_table(table)
 
 
 def quote_text(text: str) -> str:
@@ -69,6 +79,20 @@ def enum_columns(columns: Iterable[Column]) -> tuple[str, ...]:
         for column in stored(columns)
         if column.data_type == "enum" and "" not in _MEMBER.findall(column.column_type)
     )
+
+
+def rounding_columns(columns: Sequence[Column]) -> tuple[str, ...]:
+    """The columns of which a "Data truncated" warning tells nothing that would be lost.
+
+    No statement stores the error value of an ENUM without one, and what the server computes for a
+    generated column (a quotient for a DECIMAL, say) it rounds with one each time.
+    """
+    return (*enum_columns(columns), *(one.name for one in columns if one.generated))
+
+
+def select(engine: str) -> str:
+    """SELECT; of a table that we keep locked it must not queue behind the writers that wait."""
+    return "SELECT" if transactional(engine) else "SELECT HIGH_PRIORITY"
 
 
 def select_expression(spec: ColumnSpec) -> str:
@@ -123,6 +147,8 @@ def select_rows(
     key: Key | None = None,
     range: KeyRange | None = None,
     where: str | None = None,
+    *,
+    engine: str = "InnoDB",
 ) -> str:
     """Read the stored columns of the rows in `range`, in key order.
 
@@ -130,17 +156,32 @@ def select_rows(
     rows come in whatever order the server has them.
     """
     selected = ", ".join(select_expression(spec) for spec in specs)
-    text = f"SELECT {selected} FROM {quote_table(table)}{force_index(key)}"
+    text = f"{select(engine)} {selected} FROM {rows_of(table, columns)}{force_index(key)}"
     text += where_clause(columns, key, range, where)
     return f"{text} ORDER BY {order_by(key)}" if key else text
 
 
-def load_data(table: TableName, specs: Sequence[ColumnSpec], token: str, family: str) -> str:
+def counting_column(columns: Iterable[Column]) -> str | None:
+    """The name of the AUTO_INCREMENT column."""
+    return next((column.name for column in columns if column.auto_increment), None)
+
+
+def load_data(
+    table: TableName,
+    specs: Sequence[ColumnSpec],
+    token: str,
+    family: str,
+    counting: str | None = None,
+    empty: Sequence[ColumnSpec] = (),
+) -> str:
     """LOAD DATA LOCAL of the codec's text (tabs, newlines, backslashes, `\\N`).
+
+    Columns of the table that are `empty` are not in the text and become NULL.
 
     The bytes are taken as they are (CHARACTER SET binary).  MySQL makes no JSON from binary
     strings and MariaDB takes them for the inner form of a UUID or an address, so these go
-    through a variable that says what they are.
+    through a variable that says what they are.  Beside such a one MariaDB gives a 0 of the
+    AUTO_INCREMENT column (`counting`) a new number, whatever the sql_mode, unless it is assigned.
     """
     if not _TOKEN.fullmatch(token):
         raise ValueError(f"not a load token: {token!r}")
@@ -152,6 +193,11 @@ def load_data(table: TableName, specs: Sequence[ColumnSpec], token: str, family:
             assignments.append(f"{name} = CONVERT(@v{index} USING utf8mb4)")
         else:
             targets.append(name)
+    counts = next((i for i, spec in enumerate(specs) if spec.name == counting), None)
+    if assignments and counts is not None:
+        targets[counts] = f"@v{counts}"
+        assignments.append(f"{quote_name(specs[counts].name)} = @v{counts}")
+    assignments += [f"{quote_name(spec.name)} = NULL" for spec in empty]
     text = (
         f"LOAD DATA LOCAL INFILE '{token}' INTO TABLE {quote_table(table)} CHARACTER SET binary "
         r"FIELDS TERMINATED BY '\t' ESCAPED BY '\\' LINES TERMINATED BY '\n' "

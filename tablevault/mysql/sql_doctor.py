@@ -16,7 +16,7 @@ GLOBAL_VARIABLES = "SHOW GLOBAL VARIABLES"
 GLOBAL_STATUS = "SHOW GLOBAL STATUS"
 ENGINES = "SELECT ENGINE, SUPPORT FROM information_schema.ENGINES"
 COLLATIONS = "SELECT COLLATION_NAME FROM information_schema.COLLATIONS"
-DISKS = "SELECT Path, Available FROM information_schema.DISKS"  # KiB; a plugin of MariaDB
+DISKS = "SELECT Path, Available, Total FROM information_schema.DISKS"  # a plugin of MariaDB
 GRANTS_TO_ALL = "SHOW GRANTS FOR PUBLIC"  # MariaDB 10.11 and later
 GROUP_MEMBERS = (
     "SELECT COUNT(*) FROM performance_schema.replication_group_members "
@@ -27,6 +27,18 @@ LONG_TRANSACTIONS = (
     "FROM information_schema.INNODB_TRX "
     "WHERE trx_started < NOW() - INTERVAL {seconds:d} SECOND ORDER BY trx_started LIMIT 20"
 )
+
+
+def parse_disks(rows: Iterable[Sequence[bytes | None]]) -> list[tuple[str, int, int]]:
+    """Mount points with their free and all bytes; the server counts in KiB."""
+    return [
+        (
+            (path or b"").decode("utf-8", "surrogateescape"),
+            int(free or 0) << 10,
+            int(all_ or 0) << 10,
+        )
+        for path, free, all_ in rows
+    ]
 
 
 def limit_statements(family: str, seconds: int) -> str:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tablevault.model import Column, TableName
-from tablevault.mysql.sql import quote_table, stored
+from tablevault.model import Column, Key, KeyRange, TableDef
+from tablevault.mysql.sql import column_list, force_index, rows_of, select, stored, where_clause
 from tablevault.mysql.sql_ranges import quote_name
 
 _MEMBER = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
@@ -29,7 +29,7 @@ class Doubt:
     condition: str
     means: str
     hint: str
-    slow: bool = False  # every value must be parsed for it
+    slow: bool = False  # every value must be taken apart for it
 
 
 def members(column: Column) -> tuple[str, ...]:
@@ -40,9 +40,30 @@ def members(column: Column) -> tuple[str, ...]:
     )
 
 
-def find(table: TableName, conditions: Sequence[str]) -> str:
-    """A row when one meets any of the conditions."""
-    return f"SELECT 1 FROM {quote_table(table)} WHERE {' OR '.join(conditions)} LIMIT 1"
+def find(
+    definition: TableDef,
+    conditions: Sequence[str],
+    key: Key | None = None,
+    range: KeyRange | None = None,
+    where: str | None = None,
+) -> str:
+    """A row when one of those in `range` that `where` lets through meets any of the conditions."""
+    among = where_clause(definition.columns, key, range, where) or " WHERE TRUE"
+    return (
+        f"{select(definition.engine)} 1 FROM {rows_of(definition.table, definition.columns)}"
+        f"{force_index(key)}{among} "
+        f"AND ({' OR '.join(conditions)}) LIMIT 1"
+    )
+
+
+def find_early(definition: TableDef, condition: str, rows: int, where: str | None = None) -> str:
+    """The same for a condition on JSON among the first `rows` rows, whichever these are."""
+    asked = column_list(one for one in definition.columns if one.data_type == "json")
+    some = (
+        f"SELECT {asked} FROM {rows_of(definition.table, definition.columns)}"
+        f"{where_clause(definition.columns, None, None, where)} LIMIT {rows}"
+    )
+    return f"SELECT 1 FROM ({some}) AS early WHERE {condition} LIMIT 1"
 
 
 def doubts(columns: Iterable[Column], family: str) -> Iterator[Doubt]:
@@ -72,14 +93,39 @@ def doubts(columns: Iterable[Column], family: str) -> Iterator[Doubt]:
 
 
 def _typed_json(name: str) -> Doubt:
-    """JSON of MySQL may hold a DATE, a BLOB, a DECIMAL: their text is that of other values."""
-    again = f"CAST(CAST({name} AS CHAR CHARACTER SET utf8mb4) AS JSON)"
+    """JSON of MySQL may hold a DATE, a BLOB, a DECIMAL: their text is that of other values.
+
+    Two values may differ in nothing but JSON_TYPE (DECIMAL 1.5 and DOUBLE 1.5 compare equal and
+    are written alike), so every value at every depth is asked for its type.  Not by EXISTS: MySQL
+    9.7 takes that for a semijoin, forgets that the inner table depends on the row, and finds
+    nothing.
+    """
+    within = (
+        f"(SELECT COUNT(*) FROM JSON_TABLE({name}, '{path}' COLUMNS (v JSON PATH '$')) AS found "
+        f"WHERE {_not_as_written('v')})"
+        for path in ("$**.*", "$**[*]")
+    )
     return Doubt(
-        f"{name} <> {again} OR CONVERT({name} USING binary) <> CONVERT({again} USING binary)",
-        f"JSON {name} holds a value that its text does not give again: a date, a time, binary "
-        "data or a decimal number made by CAST ... AS JSON",
-        "store such values as JSON text: UPDATE ... SET col = CAST(CAST(col AS CHAR) AS JSON)",
+        f"{_not_as_written(name)} OR {' + '.join(within)} > 0",
+        f"JSON {name} holds a value of a type that its text does not give again: a date, a time, "
+        "binary data, a DECIMAL, or an integer whose sign is not that of its text, made by SQL "
+        "(CAST, JSON_OBJECT)",
+        "give such values the types of their text: ALTER TABLE ... MODIFY col LONGTEXT, and back "
+        "to JSON (an UPDATE with the same text leaves them as they are: they compare equal)",
         slow=True,
+    )
+
+
+def _not_as_written(value: str) -> str:
+    """Whether a JSON value, containers aside, has another type than its text read as JSON.
+
+    Text gives UNSIGNED INTEGER above 2**32 - 1 (9.7), INTEGER below; SQL gives what it was told.
+    """
+    plain = "'OBJECT', 'ARRAY', 'STRING', 'DOUBLE', 'BOOLEAN', 'NULL'"
+    again = f"JSON_TYPE(CAST(CAST({value} AS CHAR) AS JSON))"
+    return (
+        f"CASE WHEN JSON_TYPE({value}) IN ('INTEGER', 'UNSIGNED INTEGER') "
+        f"THEN JSON_TYPE({value}) <> {again} ELSE JSON_TYPE({value}) NOT IN ({plain}) END"
     )
 
 

@@ -34,13 +34,14 @@ def quote_name(name: str) -> str:
     return f"`{name.replace('`', '``')}`"
 
 
-def usable_in_key(column: Column) -> bool:
+def usable_in_key(column: Column, *, nullable: bool = False) -> bool:
     """Whether ranges over this column are exact, and ranges for the optimizer too.
 
     Not so: FLOAT and DOUBLE (no exact literal), SET (ordered by its bits, and neither server
-    makes a range of that), TEXT and BLOB (indexed by prefix only), columns that may be NULL.
+    makes a range of that), TEXT and BLOB (indexed by prefix only), columns that may be NULL
+    unless `nullable`.
     """
-    if column.nullable or column.generated:
+    if column.generated or (column.nullable and not nullable):
         return False
     kind = spec_of(column).kind
     return kind in _ORDERED or (kind is Kind.ENUM and bool(_members(column)))
@@ -80,7 +81,10 @@ def value_literal(spec: ColumnSpec, column: Column, raw: bytes) -> str:
 def range_predicate(key: Key, columns: Sequence[Column], range: KeyRange) -> str:
     """`lo <= key < hi` in key order, expanded; empty for the range open at both ends."""
     by_name = {column.name: column for column in columns}
-    parts = []
+    nullable = nullable_columns(key, columns)
+    if range.nulls:
+        return f"({' OR '.join(f'{name} IS NULL' for name in nullable)})"
+    parts = [f"{name} IS NOT NULL" for name in nullable]
     if range.lo is not None:
         parts.append(_beyond(key, by_name, range.lo, upper=False, inclusive=True))
     if range.hi is not None:
@@ -89,9 +93,32 @@ def range_predicate(key: Key, columns: Sequence[Column], range: KeyRange) -> str
 
 
 def after_predicate(key: Key, columns: Sequence[Column], value: KeyValue) -> str:
-    """`key > value` in key order, expanded."""
+    """`key > value` in key order, expanded; without rows that have a NULL in it."""
     by_name = {column.name: column for column in columns}
-    return _beyond(key, by_name, value, upper=False, inclusive=False)
+    parts = [f"{name} IS NOT NULL" for name in nullable_columns(key, columns)]
+    return " AND ".join([*parts, _beyond(key, by_name, value, upper=False, inclusive=False)])
+
+
+def rows_predicate(key: Key, columns: Sequence[Column], values: Sequence[KeyValue]) -> str:
+    """The key is one of `values`: for some hundreds of them a range each on both servers."""
+    by_name = {column.name: column for column in columns}
+    parts = [(by_name[part.name], spec_of(by_name[part.name])) for part in key.columns]
+    rows = (
+        " AND ".join(
+            f"{quote_name(column.name)} = {value_literal(spec, column, raw)}"
+            for (column, spec), raw in zip(parts, value, strict=True)
+        )
+        for value in values
+    )
+    return f"(({') OR ('.join(rows)}))"
+
+
+def nullable_columns(key: Key, columns: Sequence[Column]) -> list[str]:
+    """The columns of the key, quoted, that may be NULL; none of most keys."""
+    if not key.nullable:
+        return []
+    by_name = {column.name: column for column in columns}
+    return [quote_name(part.name) for part in key.columns if by_name[part.name].nullable]
 
 
 def _beyond(

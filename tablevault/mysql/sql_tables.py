@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tablevault.model import Column, Key, KeyRange, TableName
-from tablevault.mysql.sql import quote_table, quote_text, where_clause
+from tablevault.mysql.sql import quote_table, quote_text, rows_of, where_clause
 from tablevault.mysql.sql_ranges import quote_name
 
 BEGIN_CONSISTENT_READ = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
+END_CONSISTENT_READ = "COMMIT"
 
 
 def alter_table(table: TableName, clause: str) -> str:
@@ -40,9 +41,9 @@ def analyze_table(table: TableName) -> str:
     return f"ANALYZE TABLE {quote_table(table)}"
 
 
-def count_by_index(table: TableName, index: str) -> str:
+def count_by_index(table: TableName, columns: Sequence[Column], index: str) -> str:
     """The rows that a scan of one index finds."""
-    return f"SELECT COUNT(*) FROM {quote_table(table)} FORCE INDEX ({quote_name(index)})"
+    return f"SELECT COUNT(*) FROM {rows_of(table, columns)} FORCE INDEX ({quote_name(index)})"
 
 
 def count_rows(table: TableName) -> str:
@@ -71,6 +72,18 @@ def countable_indexes(table: TableName, visible: str) -> str:
     )
 
 
+def ordering(table: TableName, visible: str) -> str:
+    """The parts of a table's B-tree indexes: index, column, A or D, prefix length.
+
+    `visible` is the condition that `visible_index` gives.
+    """
+    return (
+        "SELECT INDEX_NAME, COLUMN_NAME, COLLATION, SUB_PART FROM information_schema.STATISTICS "
+        f"WHERE {_is(table)} AND INDEX_TYPE = 'BTREE' AND {visible} "
+        "ORDER BY INDEX_NAME, SEQ_IN_INDEX"
+    )
+
+
 def show_create_table(table: TableName) -> str:
     """The definition, as the server writes it."""
     return f"SHOW CREATE TABLE {quote_table(table)}"
@@ -96,29 +109,17 @@ def set_auto_increment(table: TableName, value: int) -> str:
     return f"ALTER TABLE {quote_table(table)} AUTO_INCREMENT = {value:d}"
 
 
-def foreign_keys_around(table: TableName) -> str:
-    """Foreign keys of the table and to it: constraint schema, name, child table, parent table."""
-    name, schema = quote_text(table.name), quote_text(table.schema)
+def sequence_row(table: TableName) -> str:
+    """What a sequence gives next, its bounds, its step, and how often it has begun anew."""
     return (
-        "SELECT CONSTRAINT_SCHEMA, CONSTRAINT_NAME, TABLE_NAME, REFERENCED_TABLE_NAME "
-        "FROM information_schema.REFERENTIAL_CONSTRAINTS "
-        f"WHERE (CONSTRAINT_SCHEMA = {schema} AND TABLE_NAME = {name}) "
-        f"OR (UNIQUE_CONSTRAINT_SCHEMA = {schema} AND REFERENCED_TABLE_NAME = {name})"
+        "SELECT next_not_cached_value, minimum_value, maximum_value, increment, cycle_count "
+        f"FROM {quote_table(table)}"
     )
 
 
-def triggers_of(table: TableName) -> str:
-    """The names of a table's triggers."""
-    return (
-        "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS "
-        f"WHERE EVENT_OBJECT_SCHEMA = {quote_text(table.schema)} "
-        f"AND EVENT_OBJECT_TABLE = {quote_text(table.name)}"
-    )
-
-
-def set_lock_wait(seconds: int) -> str:
-    """How long a statement of this session waits for a metadata lock."""
-    return f"SET SESSION lock_wait_timeout = {seconds:d}"
+def advance_sequence(table: TableName, value: int, cycle: int, *, used: bool) -> str:
+    """Let a sequence go on at `value`, or behind it, in that cycle; it is never set back."""
+    return f"SELECT SETVAL({quote_table(table)}, {value:d}, {used:d}, {cycle:d})"
 
 
 def _is(table: TableName) -> str:

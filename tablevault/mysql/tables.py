@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 SYSTEM_SCHEMAS = frozenset({"mysql", "information_schema", "performance_schema", "sys"})
 _PART = re.compile(r"\s*(?:`((?:[^`]|``)+)`|([^`.]+))\s*(\.|$)")
-_DERIVED = re.compile(r"_tv_(?:new|old|undone|try|trp)_[0-9a-f]{8}_")  # what names.py makes
-_TABLES = ("BASE TABLE", "SYSTEM VERSIONED")
+_DERIVED = re.compile(r"_tv_(?:new|old|undone|try|trp|put|was)_[0-9a-f]{8}_")  # what names.py makes
+_TABLES = ("BASE TABLE", "SYSTEM VERSIONED", "SEQUENCE")
 _DENIED = frozenset({1044, 1045, 1142, 1143, 1227})
 _UNKNOWN = frozenset({1049, 1146})
 
@@ -81,11 +81,11 @@ def parse_pattern(text: str, default_schema: str | None) -> Pattern:
 def resolve_tables(
     conn: Connection, patterns: Sequence[str] = (), default_schema: str | None = None
 ) -> list[TableName]:
-    """The tables that `patterns` mean, sorted, each once; without patterns all base tables.
+    """The tables and sequences that `patterns` mean, sorted, each once; without patterns all.
 
-    A glob leaves out views, sequences, system schemas it does not name, and what earlier runs
-    of tablevault left behind.  Raises UsageError naming the argument that means no table, a view
-    or a sequence, or a table the account may not read.
+    A glob leaves out views, system schemas it does not name, and what earlier runs of tablevault
+    left behind.  Raises UsageError naming the argument that means no table, or a view, or a table
+    the account may not read.
     """
     parsed = [parse_pattern(text, default_schema) for text in patterns]
     fold = _folds(conn)

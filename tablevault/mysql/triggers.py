@@ -45,16 +45,28 @@ class Trigger:
 
     def same_as(self, other: Trigger) -> bool:
         """Whether both do the same, under the same name and settings where both are known."""
-        ours, theirs = dataclasses.astuple(self), dataclasses.astuple(other)
-        return all(a == b or None in (a, b) for a, b in zip(ours, theirs, strict=True))
+        return not self.differences(other)
 
-    def create_sql(self, table: TableName, name: str | None = None) -> str:
-        """The statement that makes it on `table`."""
+    def differences(self, other: Trigger) -> tuple[str, ...]:
+        """The fields in which they differ, settings where both are known."""
+        ours, theirs = (dataclasses.asdict(one._backticked()) for one in (self, other))
+        return tuple(
+            field
+            for field, value in ours.items()
+            if value != theirs[field] and None not in (value, theirs[field])
+        )
+
+    def _backticked(self) -> Trigger:
+        """The same, its definer as written outside the mode ANSI_QUOTES."""
+        return dataclasses.replace(self, definer=self.definer.replace('"', "`"))
+
+    def create_sql(self, table: TableName, name: str | None = None, order: str = "") -> str:
+        """The statement that makes it on `table`; `order`: FOLLOWS or PRECEDES another one."""
         shown = f"{quote_name(table.schema)}.{quote_name(name or self.name)}"
         definer = f"{self.definer} " if self.definer else ""
         return (
             f"CREATE {definer}TRIGGER {shown} {self.when} ON {quote_table(table)} "
-            f"FOR EACH ROW {self.body}"
+            f"FOR EACH ROW {f'{order} ' if order else ''}{self.body}"
         )
 
 
@@ -132,8 +144,7 @@ def _session_of(conn: Connection, trigger: Trigger) -> Iterator[None]:
         yield
     finally:
         if not conn.closed:
-            back = sql_relations.trigger_session(DEFINING_SQL_MODE, "utf8mb4", "utf8mb4_bin")
-            for statement in back:
+            for statement in sql_relations.usual_session():
                 conn.execute(statement)
 
 

@@ -225,7 +225,9 @@ def _busy(conn: Connection) -> tuple[list[Session], str | None]:
 def _sessions(conn: Connection) -> tuple[list[Session], str | None]:
     """All sessions; those that idle in an open transaction are marked."""
     mysql = conn.server.family == "mysql"
-    source = "performance_schema.processlist" if mysql else "information_schema.PROCESSLIST"
+    since = (8, 0, 22)  # information_schema's locks out sessions while it is read
+    modern = mysql and conn.server.version >= since
+    source = "performance_schema.processlist" if modern else "information_schema.PROCESSLIST"
     rows = _rows(
         conn,
         f"SELECT ID, USER, HOST, TIME, STATE, LEFT(INFO, 1000), COMMAND FROM {source} "

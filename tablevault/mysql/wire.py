@@ -1,18 +1,13 @@
-"""All that is known of the driver's inside: the only module that imports mysql.connector.
+"""The wire under a connection: opening one, its socket, its time limits, its end.
 
 The pure Python connector is used always, so that every machine behaves alike, and never with
-compression, which it cannot read in large results.  Three things reach behind its public API,
-each with a stated way out when a release changes them:
-
-* the socket, to receive rows without decoding them twice (`reader`; else `get_rows(raw=True)`);
-* the hook that answers LOAD DATA LOCAL, to stream from memory (`_handle_load_data_infile`);
-* the handshake, to refuse a server without TLS before a password is on its way.
+compression, which it cannot read in large results.  Rows are received from its socket without
+being decoded twice (`reader`; else `get_rows(raw=True)`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import socket
 import ssl
 import struct
@@ -21,17 +16,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tablevault.errors import CannotComplete, ConnectionLost, ServerUnavailable, UsageError
 from tablevault.mysql import failures
+from tablevault.mysql.driver import PACKET_BYTES, driver_class, shut, socket_of, wire_errors
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tablevault.mysql.options import ConnectOptions
 
-PACKET_BYTES = 1 << 20  # a packet of a LOAD stream, at most: one copy and one send each
-PENDING_ERROR_WAIT_S = 2.0
+STREAM_SILENCE_S = 600.0  # of a server that sends rows: as long as it waits for a client itself
 _DEPRECATE_EOF = 1 << 24
-_CLIENT_SSL = 1 << 11
 _MULTI_STATEMENTS = 1 << 16
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all
 
 
 class Driver(Protocol):
@@ -56,103 +51,10 @@ class Driver(Protocol):
     ) -> dict[str, Any]: ...
 
 
-@functools.cache
-def wire_errors() -> tuple[type[Exception], ...]:
-    """The exceptions that a driver or a socket raises, to be given to `failures.translate`.
-
-    ValueError, IndexError, struct.error and TypeError are not among them: a driver that trips
-    over an answer with one of those is a crash, and shall read as one.
-    """
-    from mysql.connector.errors import Error
-
-    return (Error, OSError)
-
-
 def _connect_errors() -> tuple[type[Exception], ...]:
     """What a failed connect raises: also what the driver trips over when it meets no handshake."""
     tripped = (NotImplementedError, ValueError, IndexError, struct.error)
     return (*wire_errors(), ServerUnavailable, *tripped)
-
-
-@functools.cache
-def _driver_class() -> type[Any]:
-    from mysql.connector.connection import MySQLConnection
-    from mysql.connector.errors import get_exception
-
-    driver_errors = wire_errors()
-
-    class StreamingConnection(MySQLConnection):  # type: ignore[misc]
-        """A driver connection that hands LOAD DATA LOCAL its data from memory, or nothing."""
-
-        tls_required = False
-        _offer: tuple[str, Iterable[Buffer], Callable[[int], None] | None, int] | None = None
-
-        def _do_handshake(self) -> None:
-            super()._do_handshake()
-            if self.tls_required and not self._handshake["capabilities"] & _CLIENT_SSL:
-                raise ServerUnavailable(
-                    "the server does not offer TLS, which --ssl-mode demands",
-                    hint="enable TLS on the server, or use --ssl-mode preferred",
-                )
-
-        def cmd_load(
-            self,
-            query: bytes,
-            token: str,
-            blocks: Iterable[Buffer],
-            on_bytes: Callable[[int], None] | None,
-            packet_bytes: int = PACKET_BYTES,
-        ) -> dict[str, Any]:
-            self._offer = (token, blocks, on_bytes, packet_bytes)
-            try:
-                return self.cmd_query(query)  # type: ignore[no-any-return]
-            finally:
-                self._offer = None
-
-        def _handle_load_data_infile(
-            self, filename: str, *args: object, **kwargs: object
-        ) -> dict[str, Any]:
-            offer, self._offer = self._offer, None
-            if offer is None or filename != offer[0]:
-                shut(self)
-                raise ServerUnavailable(
-                    "the server asked for a file that was not offered; the connection was closed",
-                    hint="do not trust this server: no file was opened",
-                )
-            _, blocks, on_bytes, packet_bytes = offer
-            try:
-                for block in blocks:
-                    self._send_block(block, on_bytes, packet_bytes)
-                self._socket.send(b"")
-            except driver_errors as error:
-                self._raise_pending(error)
-            except BaseException:
-                # the end of the stream must never be told: half a load would be committed
-                shut(self)
-                raise
-            return self._handle_ok(self._socket.recv())  # type: ignore[no-any-return]
-
-        def _send_block(
-            self, block: Buffer, on_bytes: Callable[[int], None] | None, packet_bytes: int
-        ) -> None:
-            with memoryview(block) as view, view.cast("B") as octets:
-                for start in range(0, len(octets), packet_bytes):
-                    part = octets[start : start + packet_bytes]
-                    self._socket.send(part)
-                    if on_bytes is not None:
-                        on_bytes(len(part))
-
-        def _raise_pending(self, error: Exception) -> None:
-            """The server hung up on us: what it said before is the cause, if it said anything."""
-            packet: bytes | bytearray = b""
-            with contextlib.suppress(*driver_errors):
-                packet = self._socket.recv(PENDING_ERROR_WAIT_S)
-            shut(self)
-            if len(packet) > 4 and packet[4] == 0xFF:
-                raise get_exception(packet) from error
-            raise error
-
-    return StreamingConnection
 
 
 def open_driver(options: ConnectOptions, *, local_infile: bool = False) -> Driver:
@@ -160,7 +62,7 @@ def open_driver(options: ConnectOptions, *, local_infile: bool = False) -> Drive
 
     Raises ServerUnavailable, without the password, and UsageError for options that contradict.
     """
-    driver = _driver_class()()
+    driver = driver_class()()
     driver.tls_required = options.tls_required
     if options.socket and options.tls_required:
         raise UsageError(
@@ -207,7 +109,7 @@ def _arguments(options: ConnectOptions, local_infile: bool) -> dict[str, Any]:
 
 def _check_tls(driver: Any, options: ConnectOptions) -> None:
     """The driver falls back to plain text without a word: look at the socket itself."""
-    if options.tls_required and not isinstance(_socket_of(driver), ssl.SSLSocket):
+    if options.tls_required and not isinstance(socket_of(driver), ssl.SSLSocket):
         release(driver)
         raise ServerUnavailable(
             f"the connection to {options.target} is not encrypted, which --ssl-mode demands",
@@ -217,7 +119,7 @@ def _check_tls(driver: Any, options: ConnectOptions) -> None:
 
 def _tune_socket(driver: Any) -> None:
     """A dead peer is noticed within two minutes, and small packets are not held back."""
-    sock = _socket_of(driver)
+    sock = socket_of(driver)
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -235,7 +137,7 @@ def _tune_socket(driver: Any) -> None:
 def set_read_timeout(driver: Any, seconds: int | None) -> None:
     """How long a read may take before the connection is given up; None: as long as TCP lives."""
     driver.read_timeout = seconds
-    sock = _socket_of(driver)
+    sock = socket_of(driver)
     if sock is not None:
         sock.settimeout(seconds)
 
@@ -247,13 +149,13 @@ def reader(driver: Any) -> socket.socket | None:
     """
     from mysql.connector.network import NetworkBrokerPlain
 
-    sock = _socket_of(driver)
+    sock = socket_of(driver)
     broker = getattr(getattr(driver, "_socket", None), "_netbroker", None)
     if sock is None or type(broker) is not NetworkBrokerPlain:
         return None
     if driver.client_flags & _DEPRECATE_EOF or not hasattr(driver, "_handle_server_status"):
         return None
-    sock.settimeout(None)
+    sock.settimeout(STREAM_SILENCE_S)
     return sock
 
 
@@ -276,37 +178,31 @@ def end_result(driver: Any, status_flags: int | None) -> None:
     driver.unread_result = False
 
 
-def shut(driver: Any) -> None:
-    """End both directions of the socket at once, from any thread; nothing is sent."""
-    sock = _socket_of(driver)
-    if sock is None:
-        return
-    with contextlib.suppress(OSError):
-        # not SSLSocket's own: that one takes the TLS state away under a reader's feet
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
 def release(driver: Any) -> None:
-    """Close the socket without a word; only by the thread that uses the connection."""
-    sock = _socket_of(driver)
+    """Close the socket without a word; only by the thread that uses the connection.
+
+    By a reset, which ends a SELECT that the server is still sending.  After an orderly end the
+    kernel answers the server that there is no room yet, for as long as it remembers the socket:
+    on MySQL and MariaDB the SELECT held the table's metadata lock for up to 107 s.
+    """
+    sock = socket_of(driver)
     shut(driver)
     if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         sock.close()
 
 
 def close(driver: Any) -> None:
     """Say goodbye where no answer is pending, and close the socket in any case."""
     with contextlib.suppress(*wire_errors()):
-        sock = _socket_of(driver)
+        sock = socket_of(driver)
         if sock is not None and not driver.unread_result:
             sock.settimeout(2.0)
             driver.cmd_quit()
+            sock.close()
+            return
     release(driver)
-
-
-def _socket_of(driver: Any) -> socket.socket | None:
-    sock = getattr(getattr(driver, "_socket", None), "sock", None)
-    return sock if isinstance(sock, socket.socket) else None
 
 
 def lost(doing: str, why: str) -> ConnectionLost:
