@@ -10,16 +10,21 @@ import difflib
 import os
 import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from tablevault import names
-from tablevault.errors import LockedByRun, SnapshotUnusable
-from tablevault.model import Snapshot
+from tablevault.errors import CannotComplete, LockedByRun, SnapshotUnusable, UsageError
+from tablevault.model import SOME_ROWS, Snapshot
 from tablevault.vault.manifest import check_snapshot_id, load_manifest, write_manifest
+from tablevault.vault.proofs import forget
 from tablevault.vault.store import Lock, Store
 
 MARK = ".unfinished"  # there from before the first file of a snapshot until after its manifest
+_SETTLED_WITHIN_S = 2.0
+_DATE = re.compile(r"(?P<day>\d{4}-\d{2}-\d{2})(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2})?)Z?)?")
 _ID = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -82,6 +87,15 @@ class SnapshotBeingWritten:
         self.abandon()
 
 
+def unused_snapshot_id(store: Store, name: str | None) -> str:
+    """A fresh snapshot id that the vault does not hold: the second may have a namesake in it."""
+    taken = set(store.folders())
+    now = time.time()
+    while (snapshot_id := names.new_snapshot_id(name, now)) in taken:
+        now += 1
+    return snapshot_id
+
+
 def begin_snapshot(store: Store, snapshot_id: str) -> SnapshotBeingWritten:
     """Reserve the id before its first file is written.  Raises LockedByRun."""
     return SnapshotBeingWritten(store, snapshot_id)
@@ -97,8 +111,23 @@ def list_snapshots(store: Store) -> list[Listed]:
     ]
 
 
+def missing_manifests(store: Store) -> list[str]:
+    """Folders that must have been complete snapshots and have lost their manifest.
+
+    What was never completed, or is half removed, carries the mark.
+    """
+    return [
+        folder
+        for folder in store.folders()
+        if _ID.fullmatch(folder) and not _is_snapshot_folder(store, folder)
+    ]
+
+
 def resolve(store: Store, text: str) -> Snapshot:
     """The snapshot that `text` means: an id, a name (the newest of it), `latest`, an id's start.
+
+    A date means the newest of that day, a date and time the newest taken up to then; both in UTC,
+    as ids are.
 
     Raises SnapshotUnusable: none such, several such, incomplete, or not readable by this version.
     """
@@ -107,10 +136,12 @@ def resolve(store: Store, text: str) -> Snapshot:
     listed = list_snapshots(store)
     complete = [item for item in listed if item.complete]
     if text == "latest":
-        found = complete[-1:]
+        whole = [item for item in complete if not _some_rows(item)]
+        found = (whole or complete)[-1:]
     else:
         found = [item for item in listed if item.id == text]
         found = found or [item for item in complete if item.name == text][-1:]
+        found = found or _of_date(text, complete)
         found = found or [item for item in listed if text and item.id.startswith(text)]
     if not found:
         raise _unknown(store, text, complete)
@@ -134,14 +165,19 @@ def clean_leftovers(store: Store) -> list[str]:
     ]
 
 
-def remove_snapshot(store: Store, snapshot_id: str) -> None:
-    """Remove a snapshot: the manifest first, so that a half-removed one is a leftover.
+def remove_snapshot(
+    store: Store, snapshot_id: str, agreed: Callable[[], bool] = lambda: True
+) -> bool:
+    """Remove a snapshot: the mark first, then the manifest; a half-removed one is a leftover.
 
-    Raises LockedByRun while it is being written.
+    Not so, and False, when `agreed` says no once nobody else can begin to read it.
+    Raises LockedByRun while it is being written or read.
     """
     if not _ID.fullmatch(snapshot_id):
         raise SnapshotUnusable(f"{snapshot_id!r} is not the id of a snapshot")
     with store.lock(_lock_name(snapshot_id), owner_text()):
+        if not agreed():
+            return False
         mark = f"{snapshot_id}/{MARK}"
         if not store.exists(mark):
             with store.create(mark) as file:
@@ -149,11 +185,58 @@ def remove_snapshot(store: Store, snapshot_id: str) -> None:
                 file.commit()
         store.remove(f"{snapshot_id}/{names.MANIFEST}")
         store.remove_tree(snapshot_id, last=MARK)
+        forget(store, snapshot_id)
+        return True
+
+
+@contextmanager
+def reading(store: Store, snapshot_id: str) -> Iterator[None]:
+    """Keep a snapshot from being removed while it is read.
+
+    In a vault that cannot be written, or is full, nothing is held: reading comes first.
+    Raises SnapshotUnusable when it was removed meanwhile, LockedByRun while it is being removed.
+    """
+    with ExitStack() as stack:
+        with suppress(UsageError, CannotComplete):
+            stack.enter_context(_share(store, snapshot_id))
+        if not store.exists(f"{snapshot_id}/{names.MANIFEST}"):
+            raise SnapshotUnusable(
+                f"snapshot {snapshot_id} was removed a moment ago",
+                hint="`tablevault list` shows what there is",
+            )
+        yield
+
+
+def _share(store: Store, snapshot_id: str) -> Lock:
+    """The shared lock; whoever has just written the snapshot is given time to let go of it."""
+    deadline = time.monotonic() + _SETTLED_WITHIN_S
+    while True:
+        try:
+            return store.lock(_lock_name(snapshot_id), owner_text(), shared=True)
+        except LockedByRun:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def owner_text() -> str:
     """Who we are, for others who find our lock."""
     return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def _of_date(text: str, complete: list[Listed]) -> list[Listed]:
+    """The newest whole snapshot of a day, or up to a moment; none for what is neither."""
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return []
+    day, moment = found["day"].replace("-", ""), (found["time"] or "").replace(":", "")
+    if not moment:
+        fits = [item for item in complete if item.id.startswith(day)]
+    else:
+        until = f"{day}T{moment.ljust(6, '0')}Z"
+        fits = [item for item in complete if item.id[: len(until)] <= until]
+    whole = [item for item in fits if not _some_rows(item)]
+    return (whole or fits)[-1:]
 
 
 def _listed(store: Store, folder: str) -> Listed:
@@ -162,6 +245,11 @@ def _listed(store: Store, folder: str) -> Listed:
         return Listed(folder, snapshot=load_manifest(store, folder))
     except SnapshotUnusable as error:
         return Listed(folder, problem=error, complete=complete)
+
+
+def _some_rows(item: Listed) -> bool:
+    """Whether it is what a repair has saved: nobody means that by `latest`."""
+    return item.snapshot is not None and SOME_ROWS in item.snapshot.features
 
 
 def _usable(item: Listed) -> Snapshot:

@@ -22,6 +22,13 @@ from tablevault.rows.buffers import ColumnBuffers, RowBatch
 from tablevault.rows.kinds import ColumnSpec
 from tablevault.vault.chunklist import chunk_record
 from tablevault.vault.columns import from_table, to_record_batch
+from tablevault.vault.geometry import (
+    file_metadata,
+    from_wkb,
+    geometry_positions,
+    srids_of,
+    to_wkb,
+)
 from tablevault.vault.records import FORMAT
 from tablevault.vault.store import MissingFile, StagedFile, Store
 from tablevault.vault.types import arrow_schema, exact_column_name, stored_columns
@@ -58,6 +65,8 @@ class ChunkWriter:
         self._path = f"{names.table_folder(definition.table)}/{names.chunk_file(index)}"
         self._schema = arrow_schema(specs, stored_columns(definition.columns))
         self._batches: list[tuple[KeyValue, RowGroup]] = []
+        self._geometry = geometry_positions(specs)
+        self._srids: list[list[int]] = []  # of each geometry column, by row group
         self._writer: pq.ParquetWriter | None = None
         self._file: StagedFile = store.create(f"{snapshot}/{self._path}")
 
@@ -71,6 +80,9 @@ class ChunkWriter:
         if not batch.rows:
             return
         arrow = to_record_batch(batch, self._schema)
+        if self._geometry:
+            arrow, srids = to_wkb(arrow, self._geometry)
+            self._srids.append(srids)
         if self._writer is None:
             self._writer = self._open(arrow)
         self._writer.write_batch(arrow, row_group_size=batch.rows)
@@ -163,7 +175,11 @@ class ChunkWriter:
             "tablevault.columns": columns,
             "tablevault.exact_column": exact_column_name(spec.name for spec in self._specs),
         }
-        return {name: json.dumps(value) for name, value in facts.items()}
+        metadata = {name: json.dumps(value) for name, value in facts.items()}
+        if self._geometry:
+            named = [self._specs[position].name for position in self._geometry]
+            metadata |= file_metadata(named, self._srids)
+        return metadata
 
 
 class ChunkReader:
@@ -184,6 +200,7 @@ class ChunkReader:
         self.chunk = chunk
         self._table = definition.table
         self._schema = arrow_schema(specs, stored_columns(definition.columns))
+        self._geometry = {at: specs[at].name for at in geometry_positions(specs)}
         name = f"{snapshot}/{chunk.path}"
         try:
             size = store.size(name)
@@ -203,6 +220,8 @@ class ChunkReader:
         expected = self.chunk.row_groups[index].digest.rows
         try:
             table = self._file.read_row_group(index, use_threads=False)
+            if self._geometry:
+                table = from_wkb(table, self._srids[index])
             columns, exact = from_table(table, self._schema)
         except _PARQUET_ERRORS as error:
             raise self._damaged(f"row group {index}: {_first_line(error)}") from error
@@ -230,6 +249,7 @@ class ChunkReader:
             file = pq.ParquetFile(self._source, pre_buffer=False, page_checksum_verification=True)
             names_found = file.schema_arrow.names
             groups = file.num_row_groups
+            self._srids = srids_of(file.metadata.metadata, self._geometry, groups)
         except _PARQUET_ERRORS as error:
             raise self._damaged(_first_line(error)) from error
         if names_found != self._schema.names:

@@ -99,15 +99,13 @@ def chunk_record(chunk: Chunk) -> dict[str, Any]:
     return {
         "index": chunk.index,
         "path": chunk.path,
-        "lo": encode_key(chunk.range.lo),
-        "hi": encode_key(chunk.range.hi),
+        **_range_record(chunk.range),
         "rows": chunk.digest.rows,
         "size": chunk.size_bytes,
         "sha256": chunk.sha256,
         "row_groups": [
             {
-                "lo": encode_key(group.range.lo),
-                "hi": encode_key(group.range.hi),
+                **_range_record(group.range),
                 **digest_record(group.digest),
                 "wire_bytes": group.wire_bytes,
                 "largest_row": group.largest_row,
@@ -115,6 +113,11 @@ def chunk_record(chunk: Chunk) -> dict[str, Any]:
             for group in chunk.row_groups
         ],
     }
+
+
+def _range_record(range: KeyRange) -> dict[str, Any]:
+    bounds = {"lo": encode_key(range.lo), "hi": encode_key(range.hi)}
+    return bounds | ({"nulls": True} if range.nulls else {})
 
 
 def digest_record(digest: Digest) -> dict[str, Any]:
@@ -161,7 +164,7 @@ def _decode_value(fields: Fields, name: str, value: object) -> bytes:
 
 
 def _read_range(fields: Fields) -> KeyRange:
-    return KeyRange(_read_key(fields, "lo"), _read_key(fields, "hi"))
+    return KeyRange(_read_key(fields, "lo"), _read_key(fields, "hi"), fields.flag("nulls"))
 
 
 def _parsed(store: Store, name: str, table: object) -> Iterator[Chunk]:
@@ -209,6 +212,7 @@ class _Rules:
         self._table = definition.table
         self._folder = folder
         self._key_width = len(definition.key.columns) if definition.key else 0
+        self._nullable = bool(definition.key and definition.key.nullable)
         self.count = self.wire_bytes = self.file_bytes = self.largest_row = 0
         self.digest = Digest()
 
@@ -248,13 +252,19 @@ class _Rules:
             self._refuse(f"has {what} where chunk {self.count} should be")
         if not chunk.path.startswith(f"{self._folder}/"):
             self._refuse(f"has {what} in a folder of another table: {chunk.path!r}")
-        if self._key_width and self.count and boundary is None:
+        nulls_first = self._nullable and self.count == 0
+        if chunk.range.nulls != nulls_first:
+            self._refuse(f"has the rows with a NULL in the key elsewhere than first, at {what}")
+        after_nulls = self._nullable and self.count == 1
+        if self._key_width and self.count and boundary is None and not after_nulls:
             self._refuse(f"goes on after {what} should be the last")
         if chunk.range.lo != boundary:
             self._refuse(f"has a gap or an overlap before {what}")
         self._check_range(chunk.range, what)
         ranges = [group.range for group in chunk.row_groups]
         inner = [key_range.lo for key_range in ranges[1:]]
+        if chunk.range.nulls and len(ranges) > 1:
+            self._refuse(f"parts the rows of {what}, which no key parts")
         if ranges and not (
             _tile(ranges, chunk.range) and (not self._key_width or None not in inner)
         ):
@@ -264,6 +274,8 @@ class _Rules:
 
     def _check_range(self, key_range: KeyRange, what: str) -> None:
         for key in (key_range.lo, key_range.hi):
+            if key is not None and key_range.nulls:
+                self._refuse(f"has a boundary of {what}, which has none")
             if key is not None and len(key) != self._key_width:
                 self._refuse(f"has a boundary of {what} that does not fit the key")
         if key_range.lo is not None and key_range.lo == key_range.hi:
@@ -279,6 +291,7 @@ class _Rules:
 def _tile(ranges: Sequence[KeyRange], whole: KeyRange) -> bool:
     bounds = [whole.lo, *(key_range.lo for key_range in ranges[1:]), whole.hi]
     return all(
-        (key_range.lo, key_range.hi) == (bounds[index], bounds[index + 1])
+        (key_range.lo, key_range.hi, key_range.nulls)
+        == (bounds[index], bounds[index + 1], whole.nulls)
         for index, key_range in enumerate(ranges)
     )

@@ -98,10 +98,11 @@ class NewFile:
 
 
 class FileLock:
-    """flock on a file of its own, removed on release."""
+    """flock on a file of its own, removed on release by the last who held it."""
 
-    def __init__(self, path: Path, owner: str) -> None:
+    def __init__(self, path: Path, owner: str, *, shared: bool = False) -> None:
         self._path = path
+        self._shared = shared
         self._descriptor = self._take(owner)
 
     def _take(self, owner: str) -> int:
@@ -109,7 +110,7 @@ class FileLock:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
             descriptor = os.open(self._path, flags, FILE_MODE)
             try:
-                flock_now(descriptor, self._path.name)
+                flock_now(descriptor, self._path.name, shared=self._shared)
                 # The holder before us may have removed the file between our open and our lock:
                 # then we hold a lock that nobody else can see.
                 if _same_file(descriptor, self._path):
@@ -126,7 +127,10 @@ class FileLock:
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             with contextlib.suppress(OSError):
-                self._path.unlink()
+                # while others share it the file is theirs: who came after it went would not see us
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _same_file(descriptor, self._path):
+                    self._path.unlink()
             os.close(descriptor)
 
     def __enter__(self) -> Self:
@@ -141,13 +145,13 @@ class FileLock:
         self.release()
 
 
-def flock_now(descriptor: int, what: str, *, quote: bool = True) -> None:
-    """Lock an open file exclusively.  Raises LockedByRun.
+def flock_now(descriptor: int, what: str, *, quote: bool = True, shared: bool = False) -> None:
+    """Lock an open file, exclusively unless `shared`.  Raises LockedByRun.
 
     `quote`: the file holds the owner's text, which is quoted in the error.
     """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = ""
         if quote:

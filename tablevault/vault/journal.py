@@ -8,6 +8,7 @@ not returned, so nothing was done in its name.  Damage anywhere else is refused,
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -28,6 +29,7 @@ Entry = Mapping[str, Any]
 
 _FORBIDDEN = re.compile(r"passw(or)?d|^pwd$|secret", re.IGNORECASE)
 _RESERVED = frozenset({"n", "time", "kind", "crc"})
+_UNFINISHED = f"{names.JOURNAL}.new"
 
 
 class Journal:
@@ -49,13 +51,17 @@ class Journal:
     ) -> Self:
         """Begin the journal of a new run; `header` is its first entry, of kind `kind`.
 
-        Raises UsageError where it cannot be written, or when the run has a journal already.
+        It gets its name when the header is on disk: there is no journal without one, whenever the
+        process is killed.  Raises UsageError where it cannot be written, or when the run has a
+        journal already.
         """
-        path = folder / names.JOURNAL
+        path, unfinished = folder / names.JOURNAL, folder / _UNFINISHED
         try:
             make_folders(folder)
+            if path.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-            descriptor = os.open(path, flags, FILE_MODE)
+            descriptor = os.open(unfinished, flags, FILE_MODE)
         except OSError as error:
             raise UsageError(
                 f"cannot write the journal of run {run} in {folder}: {error.strerror}",
@@ -64,8 +70,9 @@ class Journal:
         journal = cls(path, descriptor, [])
         try:
             _lock(descriptor, run)
-            sync_folder(folder)
             journal.append(kind, **{"run": run, "pid": os.getpid(), **header})
+            os.rename(unfinished, path)
+            sync_folder(folder)
         except BaseException:
             journal.close()
             raise
@@ -82,6 +89,11 @@ class Journal:
         try:
             _lock(descriptor, folder.name)
             entries, good = _replay(_read_all(descriptor), path)
+            if not entries:
+                raise UsageError(
+                    f"run {folder.name} ended before it had made anything",
+                    hint="there is nothing to go on with: begin a new one",
+                )
             if good < os.fstat(descriptor).st_size:
                 os.ftruncate(descriptor, good)
                 os.fsync(descriptor)

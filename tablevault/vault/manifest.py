@@ -14,10 +14,8 @@ from tablevault import names
 from tablevault.errors import SnapshotUnusable
 from tablevault.model import Snapshot
 from tablevault.vault.fields import Fields
-from tablevault.vault.records import FORMAT, read_snapshot, snapshot_record
+from tablevault.vault.records import FORMAT, KNOWN_FEATURES, read_snapshot, snapshot_record
 from tablevault.vault.store import MissingFile, Store, check_name
-
-KNOWN_FEATURES: frozenset[str] = frozenset()
 
 
 def write_manifest(store: Store, snapshot: Snapshot) -> None:

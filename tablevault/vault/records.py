@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tablevault.errors import Unsupported
 from tablevault.model import (
+    SOME_ROWS,
     BinlogPosition,
     Column,
     Key,
     KeyColumn,
+    Reused,
     ServerInfo,
     Snapshot,
     TableDef,
@@ -19,11 +21,32 @@ from tablevault.model import (
     TableName,
     TriggerSettings,
 )
-from tablevault.rows.kinds import spec_of
+from tablevault.rows.kinds import Kind, spec_of
 from tablevault.vault.chunklist import digest_record, read_digest
 from tablevault.vault.fields import Fields
 
 FORMAT = 1
+NULLABLE_KEYS = "nullable-keys"  # the first chunk of a table may be the rows with a NULL in its key
+SEQUENCES = "sequences"  # a table may be one: its one row says what comes next
+SYSTEM_VERSIONING = "system-versioning"  # rows are current or history, with their times as data
+GEOMETRY_WKB = "geometry-wkb"  # cells of geometry columns are WKB, their SRID stands apart
+KNOWN_FEATURES = frozenset({NULLABLE_KEYS, SEQUENCES, SYSTEM_VERSIONING, GEOMETRY_WKB, SOME_ROWS})
+
+
+def features_of(tables: Iterable[TableEntry]) -> tuple[str, ...]:
+    """What a reader of a snapshot of these tables must know."""
+    entries = list(tables)
+    columns = [column for entry in entries for column in entry.definition.columns]
+    found = set()
+    if any(one.definition.key and one.definition.key.nullable for one in entries):
+        found.add(NULLABLE_KEYS)
+    if any(entry.definition.sequence for entry in entries):
+        found.add(SEQUENCES)
+    if any(column.system_time for column in columns):
+        found.add(SYSTEM_VERSIONING)
+    if any(_kind(column) == Kind.GEOMETRY.value for column in columns):
+        found.add(GEOMETRY_WKB)
+    return tuple(sorted(found))
 
 
 def snapshot_record(snapshot: Snapshot) -> dict[str, Any]:
@@ -71,6 +94,7 @@ def _table_record(entry: TableEntry) -> dict[str, Any]:
         "file_bytes": entry.file_bytes,
         "largest_row": entry.largest_row,
         "where": entry.where,
+        "reused": dataclasses.asdict(entry.reused) if entry.reused else None,
         "create_sql": definition.create_sql,
         "triggers": list(definition.triggers),
         "trigger_settings": [dataclasses.asdict(one) for one in definition.trigger_settings],
@@ -80,11 +104,13 @@ def _table_record(entry: TableEntry) -> dict[str, Any]:
         "estimated_rows": definition.estimated_rows,
         "estimated_bytes": definition.estimated_bytes,
         "auto_increment": definition.auto_increment,
+        "sequence": definition.sequence,
         "columns": [_column_record(column) for column in definition.columns],
         "key": None
         if definition.key is None
         else {
             "name": definition.key.name,
+            "nullable": definition.key.nullable,
             "columns": [
                 {"name": part.name, "descending": part.descending}
                 for part in definition.key.columns
@@ -109,6 +135,7 @@ def _column_record(column: Column) -> dict[str, Any]:
         "scale": column.scale,
         "generated": column.generated or None,
         "auto_increment": column.auto_increment or None,
+        "system_time": column.system_time,
     }
     return record | {name: value for name, value in optional.items() if value is not None}
 
@@ -178,7 +205,15 @@ def _read_table(fields: Fields) -> TableEntry:
         file_bytes=fields.integer("file_bytes"),
         largest_row=fields.integer("largest_row"),
         where=fields.optional_text("where"),
+        reused=_read_reused(fields),
     )
+
+
+def _read_reused(fields: Fields) -> Reused | None:
+    if not fields.has("reused"):
+        return None
+    found = fields.object("reused")
+    return Reused(found.text("base"), found.integer("chunks"), found.integer("file_bytes"))
 
 
 def _read_definition(fields: Fields) -> TableDef:
@@ -192,6 +227,7 @@ def _read_definition(fields: Fields) -> TableDef:
                 KeyColumn(part.text("name"), part.flag("descending"))
                 for part in parts.objects("columns")
             ),
+            parts.flag("nullable"),
         )
         if not key.columns or not {part.name for part in key.columns} <= {c.name for c in columns}:
             fields.refuse("key", "not made of the table's columns")
@@ -208,6 +244,7 @@ def _read_definition(fields: Fields) -> TableDef:
         triggers=fields.texts("triggers"),
         trigger_settings=_read_trigger_settings(fields),
         auto_increment=fields.optional_integer("auto_increment", most=2**64 - 1),
+        sequence=fields.flag("sequence"),
     )
 
 
@@ -236,6 +273,7 @@ def _read_column(fields: Fields) -> Column:
         scale=fields.optional_integer("scale"),
         generated=fields.flag("generated"),
         auto_increment=fields.flag("auto_increment"),
+        system_time=fields.optional_text("system_time"),
     )
     digits, scale = column.precision or 255, column.scale or 0
     if fields.optional_text("kind") != _kind(column) or not scale <= digits <= 255:

@@ -13,10 +13,10 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, NoReturn, Protocol, Self
+from typing import BinaryIO, NoReturn, Protocol
 
 from tablevault.errors import CannotComplete, SnapshotUnusable, UsageError
 from tablevault.vault.files import (
@@ -26,51 +26,19 @@ from tablevault.vault.files import (
     make_folders,
     sync_folder,
 )
+from tablevault.vault.handles import Lock as Lock
+from tablevault.vault.handles import StagedFile as StagedFile
 
 _BLOCK_BYTES = 1 << 20
 _LOCKS = ".locks"
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_ACCESS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+# no such thing here, too many names already, a file of somebody else, two file systems
+_NO_LINK = frozenset({errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV})
 
 
 class MissingFile(SnapshotUnusable):
     """A file that should be in the vault is not there."""
-
-
-class StagedFile(Protocol):
-    """A file being written: invisible until `commit`, gone after `discard`."""
-
-    @property
-    def size_bytes(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def closed(self) -> bool: ...
-    def write(self, data: bytes | memoryview) -> int: ...
-    def tell(self) -> int: ...
-    def flush(self) -> None: ...
-    def commit(self) -> None: ...
-    def discard(self) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-
-class Lock(Protocol):
-    """An exclusive lock that ends with `release` or with the process, whichever comes first."""
-
-    def release(self) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 class Store(Protocol):
@@ -83,12 +51,14 @@ class Store(Protocol):
     def read(self, name: str) -> bytes: ...
     def size(self, name: str) -> int: ...
     def exists(self, name: str) -> bool: ...
-    def folders(self) -> list[str]: ...
+    def folders(self, prefix: str | None = None) -> list[str]: ...
     def list(self, prefix: str) -> Iterator[tuple[str, int]]: ...
+    def link(self, source: str, name: str) -> bool: ...
     def remove(self, name: str) -> None: ...
     def remove_tree(self, name: str, last: str | None = None) -> None: ...
     def free_bytes(self) -> int | None: ...
-    def lock(self, name: str, owner: str) -> Lock: ...
+    def own_bytes(self, folders: Sequence[str]) -> int: ...
+    def lock(self, name: str, owner: str, *, shared: bool = False) -> Lock: ...
 
 
 def check_name(name: str) -> str:
@@ -176,6 +146,10 @@ class LocalStore:
                 raise FileNotFoundError(errno.ENOENT, "not a file", name)
             return found.st_size
 
+    def local_path(self, name: str) -> Path:
+        """Where libraries that read for themselves find a file."""
+        return self._path(name)
+
     def exists(self, name: str) -> bool:
         """Whether a complete file of that name is there."""
         try:
@@ -184,9 +158,12 @@ class LocalStore:
             return False
         return True
 
-    def folders(self) -> list[str]:
-        """The names of the folders at the top, sorted, hidden ones left out."""
-        with self._errors("read"), os.scandir(self.root) as entries:
+    def folders(self, prefix: str | None = None) -> list[str]:
+        """The names of the folders at the top, or in `prefix`, sorted; hidden ones left out."""
+        top = self.root if prefix is None else self._path(prefix)
+        if prefix is not None and not top.is_dir():
+            return []
+        with self._errors("read"), os.scandir(top) as entries:
             return sorted(
                 entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
             )
@@ -202,6 +179,26 @@ class LocalStore:
                     if not file.startswith(TEMPORARY_PREFIX):
                         name = path.relative_to(self.root).as_posix()
                         yield name, path.lstat().st_size
+
+    def link(self, source: str, name: str) -> bool:
+        """Give a complete file one more name, which is on disk on return.
+
+        Each name holds the file for itself: removing one leaves the others whole.  False where
+        the file system cannot; then nothing was done.  Raises MissingFile.
+        """
+        path = self._path(name)
+        with self._errors("read", source):
+            found = self._path(source).resolve(strict=True)
+        with self._errors("write"):
+            make_folders(path.parent)
+            try:
+                os.link(found, path)
+            except OSError as error:
+                if error.errno in _NO_LINK:
+                    return False
+                raise
+            sync_folder(path.parent)
+        return True
 
     def remove(self, name: str) -> None:
         """Remove one file; the removal is on disk on return.  Absent is fine."""
@@ -236,15 +233,28 @@ class LocalStore:
             return None
         return found.f_bavail * found.f_frsize
 
-    def lock(self, name: str, owner: str) -> FileLock:
+    def own_bytes(self, folders: Sequence[str]) -> int:
+        """Bytes of the files under `folders` that have no name elsewhere: free when these go."""
+        names: Counter[tuple[int, int]] = Counter()
+        found: dict[tuple[int, int], os.stat_result] = {}
+        for folder in folders:
+            for name, _ in self.list(folder):
+                with contextlib.suppress(FileNotFoundError):
+                    one = self._path(name).lstat()
+                    names[one.st_dev, one.st_ino] += 1
+                    found[one.st_dev, one.st_ino] = one
+        return sum(one.st_size for at, one in found.items() if one.st_nlink <= names[at])
+
+    def lock(self, name: str, owner: str, *, shared: bool = False) -> FileLock:
         """Take the lock `name` at once, leaving `owner` for others to read.
 
+        Several may hold it `shared`, and nobody else then.
         Raises LockedByRun, naming who holds it; it ends with the process at the latest.
         """
         path = self._path(f"{_LOCKS}/{name}")
         with self._errors("write"):
             make_folders(path.parent)
-            return FileLock(path, owner)
+            return FileLock(path, owner, shared=shared)
 
     def _path(self, name: str) -> Path:
         return self.root / check_name(name)
