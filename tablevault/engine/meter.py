@@ -17,7 +17,9 @@ _SMOOTHING = 0.3  # weight of the newest estimate
 class Meter:
     """Progress of one amount of work towards a total that may still be corrected."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected_rate_s: float = 0.0) -> None:
+        """`expected_rate_s` is gone by until there is one of this run's own; 0 is unknown."""
+        self._expected_rate_s = expected_rate_s
         self._samples: deque[tuple[float, float]] = deque()
         self._first: tuple[float, float] | None = None
         self._remaining_s: float | None = None
@@ -43,10 +45,14 @@ class Meter:
         """Seconds until `total`, smoothed; None while nothing is known."""
         recent = self.rate_s
         if recent <= 0.0 or self._first is None:
+            if self._remaining_s is None and self._samples and self._expected_rate_s > 0.0:
+                return max(0.0, total - self._samples[-1][1]) / self._expected_rate_s
             return self._remaining_s
         rate = (recent + self._since(self._first)) / 2
         newest = max(0.0, total - self._samples[-1][1]) / rate
         previous = self._remaining_s
+        if previous is None and self._expected_rate_s > 0.0:
+            previous = max(0.0, total - self._samples[-1][1]) / self._expected_rate_s
         self._remaining_s = (
             newest if previous is None else previous + _SMOOTHING * (newest - previous)
         )

@@ -8,10 +8,11 @@ chunks (a neighbour lost rows through a gap of one key).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import groupby, pairwise
 
 from tablevault.errors import CannotComplete
-from tablevault.model import KeyRange, KeyValue
+from tablevault.model import EVERYWHERE, KeyRange, KeyValue
 
 MIN_CHUNK_ROWS = 100
 MAX_CHUNK_ROWS = 50_000_000
@@ -25,19 +26,60 @@ def chunk_rows(target_bytes: int, rows: int, size_bytes: int) -> int:
     return max(MIN_CHUNK_ROWS, min(MAX_CHUNK_ROWS, int(target_bytes / row_bytes)))
 
 
-def ranges_between(boundaries: Iterable[KeyValue]) -> Iterator[KeyRange]:
-    """The ranges that `boundaries`, in key order, cut the key space into.
+def ranges_between(
+    boundaries: Iterable[KeyValue], within: KeyRange = EVERYWHERE
+) -> Iterator[KeyRange]:
+    """The ranges that `boundaries`, in key order, cut the key space into, or a part of it.
 
     >>> [(r.lo, r.hi) for r in ranges_between([(b"3",), (b"7",)])]
     [(None, (b'3',)), ((b'3',), (b'7',)), ((b'7',), None)]
     """
-    lo: KeyValue | None = None
+    lo = within.lo
     for hi in boundaries:
         if hi == lo:
             raise CannotComplete(f"the key walk stood still at {hi!r}")
         yield KeyRange(lo, hi)
         lo = hi
-    yield KeyRange(lo, None)
+    yield KeyRange(lo, within.hi)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Neighbouring parts of a table, by number: `first <= part < stop`, kept or read anew."""
+
+    first: int
+    stop: int
+    kept: bool
+
+
+def sections(unchanged: Sequence[bool], rows: Sequence[int], wanted_rows: int) -> Iterator[Section]:
+    """The parts that are kept, and the stretches of neighbours that are read anew as one each.
+
+    An unchanged part of less than a quarter of `wanted_rows` is read with a neighbour that is read
+    anyway: else what deletions leave over would stay in ever smaller chunks.
+
+    >>> [(s.first, s.stop, s.kept) for s in sections([True, False, True], [9, 9, 9], 9)]
+    [(0, 1, True), (1, 2, False), (2, 3, True)]
+    >>> [(s.first, s.stop, s.kept) for s in sections([True, False, True], [9, 9, 1], 9)]
+    [(0, 1, True), (1, 3, False)]
+    """
+    kept = list(unchanged)
+    order = range(len(kept))
+    for forth in (order, reversed(order)):
+        beside = True
+        for at in forth:
+            if kept[at] and not beside and 4 * rows[at] < wanted_rows:
+                kept[at] = False
+            beside = kept[at]
+    for is_kept, parts in groupby(order, key=lambda at: kept[at]):
+        numbers = list(parts)
+        yield Section(numbers[0], numbers[-1] + 1, is_kept)
+
+
+def even_rows(rows: int, wanted_rows: int) -> int | None:
+    """How many rows a chunk gets when `rows` of them are parted evenly; None: they are one."""
+    chunks = max(1, round(rows / wanted_rows))
+    return None if chunks == 1 else -(-rows // chunks)
 
 
 def row_group_ranges(whole: KeyRange, first_keys: Sequence[KeyValue]) -> list[KeyRange]:
@@ -46,6 +88,10 @@ def row_group_ranges(whole: KeyRange, first_keys: Sequence[KeyValue]) -> list[Ke
     The first group begins where the chunk begins, also where no row lies between that bound and
     its first key; a chunk without rows has no row groups and keeps only its own range.
     """
+    if whole.nulls:
+        if len(first_keys) > 1:
+            raise CannotComplete("the rows with a NULL in the key are too many for one row group")
+        return [whole] * len(first_keys)
     bounds = [whole.lo, *first_keys[1:], whole.hi]
     return [KeyRange(lo, hi) for lo, hi in pairwise(bounds)][: len(first_keys)]
 
@@ -57,9 +103,13 @@ def assert_tiles(
 
     `whole` is the key space unless it is given; nothing is said of no ranges at all.
     """
+    if ranges and ranges[0].nulls and whole is None:
+        ranges = ranges[1:]  # these rows are in no other range
     if not ranges:
         return
     whole = whole or KeyRange()
+    if any(range.nulls != whole.nulls for range in ranges) or (whole.nulls and len(ranges) > 1):
+        raise CannotComplete(f"the {part}s of {what} part the rows with a NULL in the key")
     if ranges[0].lo != whole.lo or ranges[-1].hi != whole.hi:
         raise CannotComplete(f"the {part}s of {what} do not reach both ends of its key range")
     for index, (left, right) in enumerate(pairwise(ranges)):

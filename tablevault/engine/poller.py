@@ -8,7 +8,6 @@ is: not even a bug in the monitor may reach the operation.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -27,7 +26,6 @@ class Poller(Generic[A]):
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._body, daemon=True)
         self.latest: A | None = None
-        self.answered_at: float | None = None  # monotonic seconds of the latest answer
         self.failure: Exception | None = None
 
     def start(self) -> Poller[A]:
@@ -49,7 +47,6 @@ class Poller(Generic[A]):
         try:
             while not self._done.is_set():
                 self.latest = self._ask()
-                self.answered_at = time.monotonic()
                 self._done.wait(self._every_s)
         except Exception as error:
             self.failure = error

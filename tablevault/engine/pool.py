@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tablevault.errors import CannotComplete
@@ -24,6 +25,14 @@ R = TypeVar("R")
 TICK_S = 0.5
 _STOP_GRACE_S = 5.0  # an interrupted worker ends at once; this bounds one that does not
 _ENDED = object()
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Which worker did a task, by the number of its context, and for how long."""
+
+    worker: int | None = None
+    seconds: float = 0.0
 
 
 class Pool(Generic[C, T, R]):
@@ -42,6 +51,7 @@ class Pool(Generic[C, T, R]):
         interrupt: Callable[[C], None],
         tick_s: float = TICK_S,
     ) -> None:
+        self.spent = Spent()  # on the task whose result `on_result` has at hand
         self._contexts = contexts
         self._work = work
         self._interrupt = interrupt
@@ -49,21 +59,13 @@ class Pool(Generic[C, T, R]):
         self._changed = threading.Condition()
         self._tasks: list[tuple[float, int, T]] = []
         self._serial = itertools.count()
-        self._results: queue.SimpleQueue[tuple[object, BaseException | None]] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[object, BaseException | None, Spent]] = (
+            queue.SimpleQueue()
+        )
         self._open = 0  # tasks whose result the coordinator has not handled, and living feeders
         self._stopping = False
         self._threads: list[threading.Thread] = []
         self._feeders: list[tuple[Iterable[T], Callable[[], None]]] = []
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the pool winds up; long work may look and end early."""
-        return self._stopping
-
-    @property
-    def backlog(self) -> int:
-        """Tasks that wait for a worker."""
-        return len(self._tasks)
 
     def add(self, task: T, *, priority: float = 0.0) -> None:
         """Queue a task; from the coordinator's thread, before or during `run`."""
@@ -105,7 +107,8 @@ class Pool(Generic[C, T, R]):
                 except queue.Empty:
                     pass
                 else:
-                    self._handle(*outcome, on_result)
+                    result, error, self.spent = outcome
+                    self._handle(result, error, on_result)
                 if time.monotonic() >= next_tick:
                     on_tick()
                     next_tick = time.monotonic() + self._tick_s
@@ -125,8 +128,8 @@ class Pool(Generic[C, T, R]):
             self._open -= 1
 
     def _start(self) -> None:
-        for context in self._contexts:
-            self._spawn(self._worker, context)
+        for numbered in enumerate(self._contexts):
+            self._spawn(self._worker, numbered)
         for source, _ in self._feeders:
             self._spawn(self._feeder, source)
 
@@ -135,7 +138,8 @@ class Pool(Generic[C, T, R]):
         self._threads.append(thread)
         thread.start()
 
-    def _worker(self, context: C) -> None:
+    def _worker(self, numbered: tuple[int, C]) -> None:
+        number, context = numbered
         while True:
             with self._changed:
                 while not self._tasks and not self._stopping:
@@ -144,10 +148,12 @@ class Pool(Generic[C, T, R]):
                     return
                 _, _, task = heapq.heappop(self._tasks)
                 self._changed.notify_all()
+            began_s = time.monotonic()
             try:
-                self._results.put((self._work(context, task), None))
+                result = self._work(context, task)
+                self._results.put((result, None, Spent(number, time.monotonic() - began_s)))
             except BaseException as error:
-                self._results.put((None, error))
+                self._results.put((None, error, Spent(number, time.monotonic() - began_s)))
                 return
 
     def _feeder(self, source: Iterable[T]) -> None:
@@ -160,9 +166,9 @@ class Pool(Generic[C, T, R]):
                     if self._stopping:
                         return
                 self.add(task)
-            self._results.put((_ENDED, None))
+            self._results.put((_ENDED, None, Spent()))
         except BaseException as error:
-            self._results.put((None, error))
+            self._results.put((None, error, Spent()))
 
     def _stop(self, on_stopping: Callable[[], None], *, interrupt: bool) -> None:
         with self._changed:
