@@ -35,10 +35,16 @@ class Carried:
 def require_key(hands: Hands, table: TableName) -> None:
     """Raise CannotComplete where rows of `table` cannot be told apart by a key."""
     try:
-        key = catalog.table_definition(hands.main, table).key
+        definition = catalog.table_definition(hands.main, table)
     except CannotComplete as error:
         raise CannotComplete(f"--keep-new: {error.message}", hint=error.hint) from None
-    if key is None:
+    if any(column.system_time for column in definition.columns):
+        raise CannotComplete(
+            f"--keep-new: table {table} is system-versioned, and rows carried over would lose "
+            "their history",
+            hint="swap without it, and copy the rows from the kept table by hand",
+        )
+    if definition.key is None:
         raise CannotComplete(
             f"--keep-new: table {table} has no key to tell its new rows by",
             hint="swap without it, and copy the rows from the kept table by hand",

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tablevault.engine.pace import Pace
 from tablevault.engine.pool import Pool
 from tablevault.events import ChunkDone, FindingMade, Reporter, TableProgress
 from tablevault.model import Chunk, Finding, Snapshot, TableEntry
 from tablevault.ops.running import ProgressSampler
+from tablevault.ops.verify_terms import Extent
 from tablevault.vault import verify as checks
 from tablevault.vault.store import Store
 
 
 @dataclass(frozen=True)
 class Check:
-    """One chunk to look at; `number` is that of its table."""
+    """One chunk to look at; `number` is that of its table in its snapshot."""
 
+    snapshot: Snapshot
     number: int
     entry: TableEntry
     chunk: Chunk
@@ -25,9 +29,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Checked:
-    """A chunk that was looked at, and what was found."""
+    """A chunk that was looked at, when (Unix seconds), and what was found."""
 
     check: Check
+    at: float
     findings: tuple[Finding, ...]
 
 
@@ -35,6 +40,7 @@ class Checked:
 class _Tally:
     """How much of one table was looked at."""
 
+    name: str
     entry: TableEntry
     total_bytes: int = 0
     rows: int = 0
@@ -43,7 +49,7 @@ class _Tally:
     @property
     def progress(self) -> TableProgress:
         return TableProgress(
-            table=str(self.entry.definition.table),
+            table=self.name,
             rows_done=self.rows,
             rows_total=self.entry.digest.rows,
             bytes_done=self.bytes,
@@ -51,76 +57,86 @@ class _Tally:
         )
 
 
-def checks_of(entries: Sequence[TableEntry], lists: Sequence[Sequence[Chunk]]) -> list[Check]:
+def checks_of(
+    snapshot: Snapshot, entries: Sequence[TableEntry], lists: Sequence[Sequence[Chunk]]
+) -> list[Check]:
     """Every chunk of every table; `lists` holds the chunks of each entry."""
     return [
-        Check(number, entry, chunk)
+        Check(snapshot, number, entry, chunk)
         for number, (entry, chunks) in enumerate(zip(entries, lists, strict=True))
         for chunk in chunks
     ]
 
 
 class CheckCrew:
-    """Checks chunks to the given depth; begins none after `budget_s` seconds."""
+    """Checks chunks as deep and as fast as the extent says, in the order in which they come.
 
-    def __init__(
-        self,
-        reporter: Reporter,
-        store: Store,
-        snapshot: Snapshot,
-        depth: str,
-        threads: int,
-        budget_s: float | None = None,
-    ) -> None:
+    Begins none after the budget; `done` are those that were looked at, also when `run` raises.
+    """
+
+    def __init__(self, reporter: Reporter, store: Store, extent: Extent) -> None:
         self._reporter = reporter
         self._store = store
-        self._snapshot = snapshot
-        self._depth = depth
-        self._threads = threads
-        self._budget_s = budget_s
+        self._extent = extent
         self._began_s = time.monotonic()
         self._sampler = ProgressSampler(reporter)
-        self._tallies: dict[int, _Tally] = {}
-        self._done: list[Checked] = []
+        self._tallies: dict[tuple[str, int], _Tally] = {}
+        self._pace = Pace(extent.rate_bytes_s)
+        self._stopping = threading.Event()
+        self.done: list[Checked] = []
+        self._pool: Pool[None, Check, Checked | None] = Pool(
+            [None] * extent.threads, self._work, interrupt=lambda _: self._stopping.set()
+        )
 
     def run(self, todo: Sequence[Check]) -> list[Checked]:
         """Check all of `todo`; what the budget left out is not in the answer."""
+        several = len({check.snapshot.id for check in todo}) > 1
         for check in todo:
-            tally = self._tallies.setdefault(check.number, _Tally(check.entry))
+            table = str(check.entry.definition.table)
+            name = f"{check.snapshot.id}: {table}" if several else table
+            key = (check.snapshot.id, check.number)
+            tally = self._tallies.setdefault(key, _Tally(name, check.entry))
             tally.total_bytes += check.chunk.size_bytes
-        pool: Pool[None, Check, Checked | None] = Pool(
-            [None] * self._threads, self._work, interrupt=lambda _: None
-        )
         for check in todo:
-            pool.add(check)
-        pool.run(self._on_result, self._on_tick)
-        return self._done
+            self._pool.add(check)
+        self._pool.run(self._on_result, self._on_tick)
+        return self.done
 
     def _work(self, _: None, check: Check) -> Checked | None:
-        if self._budget_s is not None and time.monotonic() - self._began_s > self._budget_s:
+        left_s = None
+        if self._extent.budget_s is not None:
+            left_s = self._extent.budget_s - (time.monotonic() - self._began_s)
+            if left_s <= 0:
+                return None
+        wait_s = self._pace.wait_s(time.monotonic(), check.chunk.size_bytes)
+        if left_s is not None and wait_s >= left_s:
+            return None
+        if self._stopping.wait(wait_s):
             return None
         found = checks.check_chunk(
-            self._store, self._snapshot, check.entry, check.chunk, self._depth
+            self._store, check.snapshot, check.entry, check.chunk, self._extent.depth
         )
-        return Checked(check, tuple(found))
+        return Checked(check, time.time(), tuple(found))
 
     def _on_result(self, checked: Checked | None) -> None:
         if checked is None:
             return
-        self._done.append(checked)
+        self.done.append(checked)
         check = checked.check
-        tally = self._tallies[check.number]
+        tally = self._tallies[(check.snapshot.id, check.number)]
         tally.rows += check.chunk.digest.rows
         tally.bytes += check.chunk.size_bytes
         for finding in checked.findings:
             tell_finding(self._reporter, finding)
         self._reporter.emit(
             ChunkDone(
-                table=str(check.entry.definition.table),
+                table=tally.name,
                 chunk=check.chunk.index,
                 rows=check.chunk.digest.rows,
                 size_bytes=check.chunk.size_bytes,
-                proven=not checked.findings and self._depth == checks.ROWS,
+                proven=not checked.findings and self._extent.depth == checks.ROWS,
+                worker=self._pool.spent.worker,
+                seconds=self._pool.spent.seconds,
             )
         )
 

@@ -156,7 +156,7 @@ def cluster(patient: Patient) -> Iterator[Advice]:
     """Galera and group replication: their limits, and what index builds do to them."""
     if not patient.wants(RESTORE):
         return
-    seen, group = patient.inspect, largest_group(patient)
+    seen = patient.inspect
     if seen.is_on("wsrep_on"):
         yield warning(
             "galera",
@@ -164,14 +164,8 @@ def cluster(patient: Patient) -> Iterator[Advice]:
             "cluster takes no writes meanwhile",
             "restore with --indexes inline, or in a quiet hour",
         )
-        limit = seen.number("wsrep_max_ws_size")
-        if limit and limit < group * _BINLOG_SLACK:
-            yield fatal(
-                patient.for_(RESTORE),
-                "galera",
-                f"a transaction of {_mb(group)} exceeds wsrep_max_ws_size = {_mb(limit)}",
-                set_global("wsrep_max_ws_size", int(group * 2)),
-            )
+        if seen.number("wsrep_max_ws_size"):
+            yield _transactions(patient, "galera", "wsrep_max_ws_size")
         if seen.status.get("wsrep_ready", "ON").upper() != "ON":
             remedy = "connect to a node that is in the primary component"
             yield fatal(

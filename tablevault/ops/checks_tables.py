@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tablevault.errors import Unsupported
 from tablevault.model import TableName
+from tablevault.mysql import sql_tables, versioning
+from tablevault.mysql.engines import readable, transactional
 from tablevault.mysql.sql_doctor import set_global
 from tablevault.ops.checkup import (
     RESTORE,
@@ -16,14 +18,14 @@ from tablevault.ops.checkup import (
     Patient,
     fatal,
     fine,
+    listed,
     note,
     warning,
 )
 from tablevault.rows.kinds import specs_of
 
-ONE_INSTANT = frozenset({"innodb", "rocksdb", "tokudb"})  # engines with consistent reads
 _BY_ONE_THREAD_MATTERS = 64 << 20  # bytes; below it nobody notices
-_SHOWN = 8
+_NEXTVAL = re.compile(r"(?:next|last|set)val\(`((?:[^`])+)`\.`((?:[^`])+)`")
 _COLLATE = re.compile(r"COLLATE[ =](\w+)", re.IGNORECASE)
 
 
@@ -31,10 +33,7 @@ def engines(patient: Patient) -> Iterator[Advice]:
     """Of live tables: can they be read as of one instant.  Of a snapshot's: are they here."""
     if patient.wants(SNAPSHOT):
         for facts in patient.facts.values():
-            if facts.kind == "SYSTEM VERSIONED":
-                message = f"table {facts.table} is system-versioned: its history cannot be kept"
-                yield fatal((SNAPSHOT,), "engine", message, "leave the table out", facts.table)
-            elif facts.engine.lower() not in ONE_INSTANT:
+            if not readable(facts.engine):
                 yield fatal(
                     (SNAPSHOT,),
                     "engine",
@@ -43,6 +42,14 @@ def engines(patient: Patient) -> Iterator[Advice]:
                     "leave it out, or convert it to InnoDB",
                     facts.table,
                 )
+        bare = [
+            one.table
+            for one in patient.facts.values()
+            if readable(one.engine) and not transactional(one.engine)
+        ]
+        if bare:
+            message = f"without transactions, so locked against writing while read: {listed(bare)}"
+            yield note("engine", message, "convert them to InnoDB, and nobody waits")
     known = patient.inspect.engines
     wanted = sorted({one.entry.definition.engine for one in patient.restoring})
     lacking = [engine for engine in wanted if known is not None and engine.lower() not in known]
@@ -53,6 +60,65 @@ def engines(patient: Patient) -> Iterator[Advice]:
             f"the server has no engine {', '.join(lacking)}, which tables of the snapshot need",
             "install it, or restore to another server",
         )
+
+
+def history(patient: Patient) -> Iterator[Advice]:
+    """System-versioned tables: does this server take their history back."""
+    seen, version = patient.inspect, patient.inspect.server.version
+    live = [facts.table for facts in patient.facts.values() if facts.kind == "SYSTEM VERSIONED"]
+    if live and patient.wants(SNAPSHOT) and not versioning.takes_history(version):
+        message = f"{listed(live)}: MariaDB takes no history back before 10.11"
+        yield fatal((SNAPSHOT,), "history", message, "leave them out, or upgrade the server")
+    elif patient.wants(SNAPSHOT):
+        for table in live:
+            yield from _history_of(patient, table)
+    coming = [
+        one.target
+        for one in patient.restoring
+        if any(column.system_time for column in one.entry.definition.columns)
+    ]
+    if not coming or patient.snapshot is None or not patient.wants(RESTORE):
+        return
+    commands, shown = patient.for_(RESTORE), listed(coming)
+    if not versioning.takes_history(version):
+        message = f"{shown}: MariaDB takes no history before 10.11"
+        yield fatal(commands, "history", message, "restore to a later server")
+    if not versioning.same_end_of_time(patient.snapshot.server.version, version):
+        message = f"{shown}: rows that are current end in another year on this server"
+        remedy = "restore to a server of the snapshot's version: from 11.5 on they end in 2106"
+        yield fatal(commands, "history", message, remedy)
+    if seen.settings.get("secure_timestamp", "NO").upper() in ("YES", "REPLICATION"):
+        message = f"{shown}: secure_timestamp is on, so that nobody may write history"
+        yield fatal(commands, "history", message, "start the server with secure_timestamp = NO")
+
+
+def _history_of(patient: Patient, table: TableName) -> Iterator[Advice]:
+    """Whether what a versioned table's history hangs on could come back."""
+    rows = patient.inspect.ask(sql_tables.show_create_table(table)) or []
+    try:
+        versioning.with_times(table, tuple(patient.facts[table].columns))
+        for row in rows:
+            create_sql = (row[1] or b"").decode("utf-8", "surrogateescape")
+            versioning.require_restorable(table, create_sql, patient.inspect.server)
+    except Unsupported as error:
+        remedy = error.hint or "leave the table out"
+        yield fatal((SNAPSHOT,), "history", error.message, remedy, table)
+
+
+def sequences(patient: Patient) -> Iterator[Advice]:
+    """Sequences that defaults of the tables take values from: without them no table is made."""
+    for one in patient.restoring if patient.wants(RESTORE) else ():
+        named = {TableName(*names) for names in _NEXTVAL.findall(one.entry.definition.create_sql)}
+        for name in sorted(named):
+            found = patient.inspect.ask(sql_tables.table_type(name))
+            if found == []:
+                yield fatal(
+                    patient.for_(RESTORE),
+                    "sequence",
+                    f"table {one.target} takes values from sequence {name}, which is not there",
+                    f"restore it first: tablevault restore SNAPSHOT {name} --swap",
+                    one.target,
+                )
 
 
 def columns(patient: Patient) -> Iterator[Advice]:
@@ -99,7 +165,11 @@ def collations(patient: Patient) -> Iterator[Advice]:
 
 def keys(patient: Patient) -> Iterator[Advice]:
     """Tables without a usable key; servers that demand one, or add one."""
-    keyless = [facts for facts in patient.facts.values() if facts.key is None]
+    keyless = [
+        facts
+        for facts in patient.facts.values()
+        if facts.key is None and facts.kind not in ("SEQUENCE", "VIEW")
+    ]
     for facts in keyless:
         large = facts.data_bytes > _BY_ONE_THREAD_MATTERS
         message = f"table {facts.table} has no usable key: one thread reads it, and it is proven "
@@ -124,7 +194,7 @@ def _demanded(patient: Patient) -> Iterator[Advice]:
             yield fatal(
                 patient.for_(RESTORE),
                 "primary key",
-                f"{name} is on, and {_listed(bare)} have none",
+                f"{name} is on, and {listed(bare)} have none",
                 set_global(name, 0) + " for the time of the restore",
             )
     notes = [n for n in patient.inspect.connection.notes if "invisible" in n]
@@ -132,7 +202,7 @@ def _demanded(patient: Patient) -> Iterator[Advice]:
         yield fatal(
             patient.for_(RESTORE),
             "primary key",
-            f"{told}: {_listed(bare)}",
+            f"{told}: {listed(bare)}",
             set_global("sql_generate_invisible_primary_key", 0) + " for the time of the restore",
         )
 
@@ -148,32 +218,16 @@ def relations(patient: Patient) -> Iterator[Advice]:
         shown = [f"{key.child} to {key.parent}" for key in foreign]
         yield note(
             "foreign keys",
-            f"{len(foreign)} around these tables ({_listed(shown)}): a rename leaves those of "
+            f"{len(foreign)} around these tables ({listed(shown)}): a rename leaves those of "
             "children at the old table, the swap has to move them",
             "restore parents and children together where both have changed",
         )
     triggers = patient.inspect.triggers(patient.tables)
     if triggers:
         shown = [f"{name} on {table}" for table, name in triggers]
-        yield note("triggers", f"{len(triggers)}: {_listed(shown)}: the swap has to move them")
+        yield note("triggers", f"{len(triggers)}: {listed(shown)}: the swap has to move them")
     if foreign == [] and not triggers:
         yield fine("relations", "no foreign keys and no triggers around these tables")
-
-
-def special_indexes(patient: Patient) -> Iterator[Advice]:
-    """FULLTEXT and SPATIAL indexes: slow to build, one at a time."""
-    special = [
-        f"{kind} {name} of {facts.table}"
-        for facts in patient.facts.values()
-        for name, kind in facts.indexes.items()
-        if kind in ("FULLTEXT", "SPATIAL")
-    ]
-    if special:
-        yield note(
-            "indexes",
-            f"built one at a time, by one thread and without a figure of progress: "
-            f"{_listed(special)}",
-        )
 
 
 def known_bugs(patient: Patient) -> Iterator[Advice]:
@@ -200,7 +254,7 @@ def known_bugs(patient: Patient) -> Iterator[Advice]:
             "recovery (redo log format of 8.0.29; Percona XtraBackup refuses such tables)"
         )
         if changed:
-            message += f": {_listed(changed)}"
+            message += f": {listed(changed)}"
             yield warning("known bug", message, "upgrade to 8.0.32, or OPTIMIZE TABLE them")
         else:
             yield note("known bug", message, "upgrade to 8.0.32")
@@ -224,7 +278,7 @@ def missing(patient: Patient) -> Iterator[Advice]:
         yield fatal(
             (SNAPSHOT,),
             "tables",
-            f"not there, or not to be seen by this account: {_listed(gone)}",
+            f"not there, or not to be seen by this account: {listed(gone)}",
             "grant SELECT on them, or check their names",
         )
     views = [facts.table for facts in patient.facts.values() if facts.kind == "VIEW"]
@@ -232,11 +286,6 @@ def missing(patient: Patient) -> Iterator[Advice]:
         yield fatal(
             patient.for_(RESTORE, SWAP),
             "tables",
-            f"a view stands in the place of {_listed(views)}",
+            f"a view stands in the place of {listed(views)}",
             "use --as or --into",
         )
-
-
-def _listed(things: Sequence[TableName] | Sequence[str]) -> str:
-    shown = ", ".join(str(thing) for thing in things[:_SHOWN])
-    return shown if len(things) <= _SHOWN else f"{shown} and {len(things) - _SHOWN} more"

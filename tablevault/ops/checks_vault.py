@@ -20,12 +20,13 @@ from tablevault.ops.checkup import (
     note,
     warning,
 )
-from tablevault.ops.runs import RunState
+from tablevault.ops.runs import REPAIR, RunState
+from tablevault.ops.ways import advice
 from tablevault.vault.catalog import list_snapshots
 from tablevault.vault.store import Store
 
 FILES_SHARE = 0.5  # of the data in InnoDB; lineitem: 0.15, what does not compress: more
-_DERIVED = re.compile(r"_tv_(new|old|undone)_([0-9a-f]{8})_")
+_DERIVED = re.compile(r"_tv_(new|old|undone|put|was)_([0-9a-f]{8})_")
 _MOST_SHOWN = 20
 
 
@@ -90,15 +91,21 @@ def unfinished_runs(patient: Patient) -> Iterator[Advice]:
         if one.alive:
             message = f"run {one.run} is at work on {names}"
             yield fatal(
-                patient.for_(RESTORE), "run", message, f"look on with: tablevault watch {one.run}"
+                patient.for_(RESTORE), "run", message, f"look on with `tablevault watch {one.run}`"
+            )
+        elif one.state.operation == REPAIR:
+            yield fatal(
+                patient.for_(RESTORE),
+                "run",
+                f"run {one.run}, a repair of {names}, was not finished",
+                f"tablevault repair --resume {one.run}",
             )
         elif one.state.status == "begun":
             yield fatal(
                 patient.for_(RESTORE),
                 "run",
                 f"run {one.run} on {names} was not finished",
-                f"tablevault restore --resume {one.run}, or tablevault cleanup {one.run}; "
-                "or restore with --new",
+                f"{advice(one.run, 'begun')}; or restore with --new",
             )
         else:
             verb = "swap" if one.state.status == "swapping" else "rollback"
@@ -106,7 +113,7 @@ def unfinished_runs(patient: Patient) -> Iterator[Advice]:
                 patient.for_(RESTORE),
                 "run",
                 f"run {one.run} on {names} died in the middle of its {verb}",
-                f"tablevault {verb} {one.run}",
+                advice(one.run, one.state.status),
             )
 
 
@@ -132,6 +139,8 @@ def _leftover(table: TableName, size: int, role: str, state: RunState | None) ->
         "new": "a staging table",
         "old": "the table that was live before a swap",
         "undone": "a restored table that a rollback set aside",
+        "put": "what a repair has put into its table",
+        "was": "what a repair has overwritten",
     }[role]
     shown = f"{table} ({size / 1e6:.1f} MB) is {what}"
     if state is None:
@@ -151,5 +160,11 @@ def _leftover(table: TableName, size: int, role: str, state: RunState | None) ->
 
 def _way_on(state: RunState) -> str:
     """What else than its removal may be meant for what a run made."""
-    words = {"begun": "restore --resume", "proven": "swap"}.get(state.status)
+    words = {
+        "begun": "restore --resume",
+        "proven": "swap",
+        "comparing": "repair --resume",
+        "repairing": "repair --resume",
+        "repaired": "repair --undo",
+    }.get(state.status)
     return f"tablevault {words} {state.run}, or " if words else ""

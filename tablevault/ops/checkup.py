@@ -7,7 +7,7 @@ finding of its own and raises nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -21,6 +21,7 @@ from tablevault.vault.store import Store
 SNAPSHOT, RESTORE, SWAP = "snapshot", "restore", "swap"
 _PRIMARY_KEY = re.compile(r"^\s*PRIMARY KEY", re.MULTILINE)
 COMMANDS = (SNAPSHOT, RESTORE, SWAP)
+_SHOWN = 8  # of a list
 
 
 class Severity(StrEnum):
@@ -66,6 +67,12 @@ def note(
 def fine(name: str, message: str) -> Advice:
     """What was looked at and is as it should be."""
     return Advice(Severity.OK, name, message)
+
+
+def listed(things: Sequence[TableName] | Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    shown = ", ".join(str(thing) for thing in things[:_SHOWN])
+    return shown if len(things) <= _SHOWN else f"{shown} and {len(things) - _SHOWN} more"
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from tablevault.errors import CannotComplete, Unsupported, UsageError
 from tablevault.model import BinlogPosition, KeyRange, TableDef, TableName
-from tablevault.mysql import catalog, ddl, identity, keywalk, locks, sql, sql_doubts, sql_tables
+from tablevault.mysql import catalog, ddl, engines, identity, keywalk, locks, sql, sql_tables
 from tablevault.mysql import server as servers
 from tablevault.mysql.connect import Connection, ConnectOptions, Purpose, connect
+from tablevault.mysql.sql_doubts import Doubt
+from tablevault.ops.doubtful import refuse_doubtful_values
 from tablevault.ops.options import SnapshotOptions
+from tablevault.ops.reading import MOST_NULL_BYTES
 
-_ONE_INSTANT = frozenset({"innodb", "rocksdb", "tokudb"})  # engines with consistent reads
-_MOST_ROWS_PARSED = 1_000_000  # JSON: 8 microseconds each, on top of the reading
+_LOCKED_BYTES_S = 40 << 20  # what a table is read with at least, for saying how long it may be
+_SHOWN = 8
 
 
 @dataclass
@@ -30,16 +33,20 @@ class Connections:
 
     stack: ExitStack
     opened: list[Connection] = field(default_factory=list)
+    aborted: bool = False
 
     def open(self, target: ConnectOptions, purpose: Purpose) -> Connection:
         """One more connection, closed with the others."""
         connection = connect(target, purpose)
         self.opened.append(connection)
         self.stack.callback(connection.close)
+        if self.aborted:  # while it connected: there was nothing to abort then
+            connection.abort()
         return connection
 
     def abort(self) -> None:
         """From any thread; neither waits nor raises."""
+        self.aborted = True
         for connection in self.opened:
             connection.abort()
 
@@ -56,6 +63,7 @@ class ConsistentRead:
     binlog: BinlogPosition
     instant: float  # Unix seconds
     hints: tuple[str, ...]
+    doubts: Mapping[TableName, tuple[Doubt, ...]]  # to be asked chunk by chunk
 
 
 def choose_tables(control: Connection, options: SnapshotOptions) -> tuple[TableDef, ...]:
@@ -69,7 +77,7 @@ def choose_tables(control: Connection, options: SnapshotOptions) -> tuple[TableD
     if not tables:
         raise UsageError("there are no tables to snapshot", hint="name them as schema.table")
     refused: list[Unsupported] = []
-    definitions = catalog.table_definitions(control, tables, refused)
+    definitions = catalog.table_definitions(control, tables, refused, nullable_keys=True)
     for definition in definitions:
         if all(column.generated for column in definition.columns):
             refused.append(
@@ -78,7 +86,7 @@ def choose_tables(control: Connection, options: SnapshotOptions) -> tuple[TableD
                     hint="leave the table out",
                 )
             )
-        if definition.engine.lower() not in _ONE_INSTANT:
+        if not engines.readable(definition.engine):
             refused.append(
                 Unsupported(
                     f"table {definition.table} has engine {definition.engine}, whose rows cannot "
@@ -89,6 +97,23 @@ def choose_tables(control: Connection, options: SnapshotOptions) -> tuple[TableD
     if refused:
         raise Unsupported.of_all(refused)
     return tuple(definitions)
+
+
+def lock_notice(definitions: Sequence[TableDef], options: SnapshotOptions) -> str | None:
+    """Which tables nobody can write to while they are read, and for how long about."""
+    bare = [one for one in definitions if not engines.transactional(one.engine)]
+    if not bare:
+        return None
+    names = ", ".join(f"{one.table} ({one.engine})" for one in bare[:_SHOWN])
+    if len(bare) > _SHOWN:
+        names += f" and {len(bare) - _SHOWN} more"
+    if options.lock == locks.LockMode.NONE:
+        return f"without transactions, and not locked, as asked for: {names}"
+    seconds = 1 + sum(one.estimated_bytes for one in bare) // _LOCKED_BYTES_S
+    return (
+        f"without transactions, and so locked while they are read, first of all, for about "
+        f"{seconds} s: {names}; reading goes on, who writes to them waits"
+    )
 
 
 def open_consistent_read(
@@ -114,6 +139,7 @@ def open_consistent_read(
         options.lock_wait_s,
         servers.privileges(control),
         lambda: connections.open(target, Purpose.CONTROL),
+        without_transactions=[one.table for one in before if not engines.transactional(one.engine)],
     )
     try:
         for connection in (*readers, planner):
@@ -126,7 +152,7 @@ def open_consistent_read(
     for definition in before:
         if identities.get(definition.table) != definition.identity:
             raise _altered(definition.table)
-    value_hints = _refuse_doubtful_values(planner, before)
+    doubts = refuse_doubtful_values(planner, before, options.where)
     usable, key_hints = _with_usable_keys(planner, before, options)
     return ConsistentRead(
         control=control,
@@ -136,7 +162,8 @@ def open_consistent_read(
         lock=lock,
         binlog=binlog,
         instant=instant,
-        hints=(*lock.hints, *([hint] if hint else []), *value_hints, *key_hints),
+        hints=(*lock.hints, *([hint] if hint else []), *key_hints),
+        doubts=doubts,
     )
 
 
@@ -156,6 +183,15 @@ def _with_usable_keys(
     usable: list[TableDef] = []
     hints = []
     for definition in definitions:
+        keyless = definition.key is None
+        if definition.key is not None and definition.key.nullable:
+            size_bytes = keywalk.null_bytes(planner, definition)
+            if size_bytes > MOST_NULL_BYTES:
+                hints.append(
+                    f"table {definition.table} is read by one thread: {size_bytes >> 20} MiB of "
+                    f"its rows have a NULL in key `{definition.key.name}`, and there is no other"
+                )
+                definition = dataclasses.replace(definition, key=None)
         if definition.key is not None:
             first = keywalk.lowest_boundary(planner, definition)
             if first is not None:
@@ -167,48 +203,10 @@ def _with_usable_keys(
                         f"table {definition.table} is read by one thread: {verdict.reason}"
                     )
                     definition = dataclasses.replace(definition, key=None)
-        elif definition.estimated_bytes > options.chunk_bytes:
+        elif keyless and definition.estimated_bytes > options.chunk_bytes:
             hints.append(f"table {definition.table} has no usable key: it is read by one thread")
         usable.append(definition)
     return tuple(usable), hints
-
-
-def _refuse_doubtful_values(planner: Connection, definitions: Sequence[TableDef]) -> list[str]:
-    """Values that would come back as others, which is not to be seen in definitions.
-
-    Raises Unsupported, naming all of them; returns hints about what was too much to look at.
-    """
-    refused, hints = [], []
-    for definition in definitions:
-        doubts = [
-            *sql_doubts.doubts(definition.columns, planner.server.family),
-            *_members_alike(planner, definition),
-        ]
-        if definition.estimated_rows > _MOST_ROWS_PARSED and any(doubt.slow for doubt in doubts):
-            hints.append(
-                f"table {definition.table} has too many rows to look for JSON values made by "
-                "CAST of a date or of binary data, which come back as strings"
-            )
-            doubts = [doubt for doubt in doubts if not doubt.slow]
-        conditions = [doubt.condition for doubt in doubts]
-        if not doubts or planner.one(sql_doubts.find(definition.table, conditions)) is None:
-            continue
-        refused += [
-            Unsupported(f"table {definition.table}: {doubt.means}", hint=doubt.hint)
-            for doubt in doubts
-            if planner.one(sql_doubts.find(definition.table, [doubt.condition])) is not None
-        ]
-    if refused:
-        raise Unsupported.of_all(refused)
-    return hints
-
-
-def _members_alike(planner: Connection, definition: TableDef) -> Iterator[sql_doubts.Doubt]:
-    for column in definition.columns:
-        question = None if column.generated else sql_doubts.members_alike(column)
-        positions = [int(row[0] or 0) for row in planner.query(question)] if question else []
-        if positions:
-            yield sql_doubts.alike(column, positions)
 
 
 def _altered(table: TableName) -> CannotComplete:

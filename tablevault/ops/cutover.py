@@ -13,24 +13,20 @@ and does what is missing, so that a run killed anywhere is settled by the same c
 from __future__ import annotations
 
 import dataclasses
-import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tablevault.errors import CannotComplete, LockNotGranted, StatementFailed
-from tablevault.events import Retrying
+from tablevault.errors import CannotComplete, StatementFailed
 from tablevault.model import TableName
-from tablevault.mysql import relations, sql_relations, sql_tables, watch
-from tablevault.mysql import server as servers
+from tablevault.mysql import relations, sql_relations, sql_tables
 from tablevault.mysql.connect import Connection
 from tablevault.mysql.relations import Link
+from tablevault.ops import turns
 from tablevault.ops.cutover_plan import Move, Plan
 from tablevault.ops.hands import NOT_NOW, Hands
 from tablevault.ops.trigger_moves import TriggerMoves
 
-_FIRST_PAUSE_S = 0.5  # between tries the application's queue drains
-_LONGEST_PAUSE_S = 5.0
 TO_AN_END_S = 60.0  # how long foreign keys are tried to be put back after `lock_wait_s`
 
 
@@ -84,7 +80,7 @@ class Cutover:
                 limit_s = lock_wait_s + (to_an_end_s if arrived else 0.0)
                 if error.errno not in NOT_NOW or waited_s > limit_s:
                     self._give_up(error, forward, arrived, waited_s)
-                self._pause(error, tries, began)
+                turns.pause(self.hands, error, tries, began, kill_blockers=self.kill_blockers)
 
     def settled(self, goal: bool) -> bool:
         """Whether all stands as it is to be at the end (or, without `goal`, as it was before)."""
@@ -118,7 +114,7 @@ class Cutover:
             if second is not None and (late or second.errno not in NOT_NOW):
                 raise second
             if second is not None:
-                time.sleep(_FIRST_PAUSE_S)  # nothing is locked meanwhile
+                time.sleep(turns.FIRST_PAUSE_S)  # nothing is locked meanwhile
         raise failure
 
     def _pass(self, goal: bool) -> StatementFailed | None:
@@ -195,8 +191,7 @@ class Cutover:
         tables = list(dict.fromkeys(tables))
         if not tables or not hands.may_lock(tables):
             return
-        hands.lock(hands.guard, tables)
-        self._locked = hands.guard is hands.main
+        self._locked = hands.lock(hands.guard, tables) and hands.guard is hands.main
 
     def _unlock(self) -> None:
         self._locked = False
@@ -256,55 +251,19 @@ class Cutover:
 
     # ---- waiting
 
-    def _pause(self, error: StatementFailed, tries: int, began: float) -> None:
-        hands = self.hands
-        blockers = hands.watchdog.seen or hands.blockers(hands.looker)
-        what = "the tables are in use"
-        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(tries - 1, 4))
-        pause_s *= random.uniform(0.75, 1.25)  # not in step with what comes by the clock
-        hands.narrator.say(
-            Retrying(what="the cut-over", cause=error.message, attempt=tries, delay_s=pause_s)
-        )
-        if self.kill_blockers:
-            self._kill(hands.tables)
-            pause_s = 0.1
-        hands.narrator.doing(what, began, blockers)
-        time.sleep(pause_s)
-
-    def _kill(self, tables: Iterable[TableName]) -> None:
-        hands = self.hands
-        holders = watch.holders(hands.looker, tables, ignore=hands.ids)
-        if holders is None:
-            hands.narrator.hint(
-                "--kill-blockers: the server does not tell who holds a table's lock; MariaDB "
-                "does with the plugin: INSTALL SONAME 'metadata_lock_info'"
-            )
-            return
-        for session in holders:
-            if servers.kill(hands.looker, session.id):
-                hands.narrator.hint(f"ended {session}: it held a lock on the tables")
-
     def _give_up(
         self, error: StatementFailed, forward: bool, arrived: bool, waited_s: float
     ) -> None:
-        hands = self.hands
         if error.errno not in NOT_NOW:
             raise error
-        blockers = hands.watchdog.seen or hands.blockers(hands.looker)
-        by = f" by {'; '.join(blockers)}" if blockers else ""
         if arrived:
             raise CannotComplete(
                 f"the tables of run {self.run} are renamed, but {error.message}; they were in "
-                f"use for {waited_s:.0f} s{by}",
+                f"use for {waited_s:.0f} s{turns.blocked_by(self.hands)}",
                 hint=f"foreign keys or triggers are missing: run `tablevault swap {self.run}` "
                 "again to put them back, or `rollback`",
             )
-        names = ", ".join(str(table) for table in self.plan.targets)
-        raise LockNotGranted(
-            f"{names}: in use for {waited_s:.0f} s{by}",
-            hint="end those sessions, or try again with a longer --lock-wait; "
-            "nothing waits for a lock any more",
-        ) from None
+        raise turns.not_granted(self.hands, self.plan.targets, waited_s) from None
 
 
 def _has(links: Iterable[Link], link: Link) -> bool:

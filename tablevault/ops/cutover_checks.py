@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 
 from tablevault.errors import CannotComplete, ConsentNeeded, Unsupported
 from tablevault.model import Finding, Key, TableDef, TableName
-from tablevault.mysql import catalog, ddl, relations, sql_tables, triggers
+from tablevault.mysql import catalog, ddl, ddl_spelling, relations, sql_tables, triggers
 from tablevault.mysql.connect import Connection
 from tablevault.mysql.relations import Link, Orphans
 from tablevault.ops.cutover_plan import Plan
 from tablevault.ops.hands import Hands
 from tablevault.ops.runs import RunState
+from tablevault.ops.sequence_values import SequenceValues
 
 COUNT_S = 30.0  # how long rows of one table are counted before a cut-over
 ORPHANS_S = 600.0  # and looked at for parents, one foreign key
@@ -57,7 +58,7 @@ def _count_lacking(hands: Hands, table: TableName, other: TableName, key: Key | 
 def _definition(connection: Connection, table: TableName) -> TableDef | None:
     """A table's definition; None when it is of a kind that is not understood here."""
     try:
-        return catalog.table_definition(connection, table)
+        return catalog.table_definition(connection, table, identity=False)
     except (Unsupported, CannotComplete):
         return None
 
@@ -105,9 +106,9 @@ def differences_after(hands: Hands, state: RunState, plan: Plan) -> list[Finding
         if sorted(here) != sorted(wanted):
             message = f"triggers are {here}, not {wanted}"
             findings.append(Finding("triggers", message, move.target))
-        for link in relations.links_to(main, move.aside):
-            message = f"foreign key {link} still references the table that was live"
-            findings.append(Finding("foreign key", message, link.child))
+    for link in relations.links_to(main, [move.aside for move in plan.moves]):
+        message = f"foreign key {link} still references the table that was live"
+        findings.append(Finding("foreign key", message, link.child))
     for table in state.tables:
         if table.create_sql:
             findings += _defined_as(main, table.target, table.create_sql, plan)
@@ -130,7 +131,7 @@ def _defined_as(
         for link in expected
         if link.name and not any(link.same_as(one) for one in have)
     ]
-    if _normal(wanted, named) != _normal(here, named):
+    if not ddl_spelling.alike(wanted, here, constraint_names=named):
         findings.append(Finding("schema", "is not defined as in the snapshot", table))
     return findings
 
@@ -142,10 +143,6 @@ def renamed_checks(connection: Connection, table: TableName, create_sql: str) ->
         return []
     names = {check.name for check in ddl.checks(found)}
     return [check.name for check in ddl.checks(create_sql) if check.name not in names]
-
-
-def _normal(create_sql: str, named: bool) -> str:
-    return ddl.normalise(create_sql, constraint_names=named)
 
 
 def _links_after(plan: Plan) -> list[Link]:
@@ -167,6 +164,7 @@ class AutoIncrement:
         self._hands = hands
         self._plan = plan
         self._seen = {move.target: self._next(move.target) for move in plan.moves}
+        self._sequences = SequenceValues(hands, plan)
 
     def fit(self) -> None:
         """Raise the next id of each table that comes, if it must be."""
@@ -180,6 +178,7 @@ class AutoIncrement:
             wanted = issued + 10 * max(0, moved)
             if own is not None and own < wanted:
                 self._raise(move.incoming, wanted)
+        self._sequences.fit()
 
     def check(self) -> list[Finding]:
         """After the rename: whether ids were issued by the table that went meanwhile."""
@@ -191,7 +190,7 @@ class AutoIncrement:
                 self._raise(move.target, last)
                 message = f"ids from {own} to {last - 1} may have been issued twice"
                 findings.append(Finding("auto_increment", message, move.target))
-        return findings
+        return findings + self._sequences.check()
 
     def _raise(self, table: TableName, value: int) -> None:
         hands = self._hands

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tablevault.ops.lookout import LOCK_WAITS, View
+from tablevault.ops.lookout import LOCK_WAITS, WAITS_FOR_US, View
 
 _REDO_FULL = 0.88
 _DIRTY_FULL = 0.88
+_CERTAIN_AFTER_S = 3.0  # the server's states may be older than a statement that is younger
 
 
 @dataclass(frozen=True)
@@ -72,24 +73,22 @@ def _cause(
             "it goes on when the cause is gone, and ends by itself when it stays",
             False,
         )
-    if "row lock" in text:
-        return (
-            "another transaction holds rows that a statement of ours needs",
-            "end the session that is named, or wait for its commit",
-            False,
-        )
-    if any(mark in text for mark in LOCK_WAITS):
-        return (
-            "a session holds a lock that a statement of ours waits for",
-            "end the session that is named, or wait for it",
-            False,
-        )
-    if "disk full" in text or "no space" in text or "free space" in text:
-        return "the server's disk is full", "free space on its data directory and tmpdir", False
+    named = _held_up(text)
+    if named is not None:
+        return named
     if view.unseen and not states:
         return (
             f"the server cannot be asked: {view.unseen}",
             "look whether it runs and can be reached; the run goes on when it answers",
+            False,
+        )
+    stopped = _stopped(states, doing)
+    if stopped is not None:
+        return (
+            f"no byte passes on connection {stopped.connection}: the server waits for this side "
+            f"({states[stopped.connection]}), and this side for the server",
+            "look at the network between, at proxies and firewalls, and at the vault's disk; the "
+            "connection is given up after half a minute and its step tried again",
             False,
         )
     if view.pressure.redo is not None and view.pressure.redo > _REDO_FULL:
@@ -121,3 +120,49 @@ def _cause(
         "KILL",
         False,
     )
+
+
+def _held_up(text: str) -> tuple[str, str, bool] | None:
+    """What the server itself says that our statements wait for."""
+    if "row lock" in text:
+        return (
+            "another transaction holds rows that a statement of ours needs",
+            "end the session that is named, or wait for its commit",
+            False,
+        )
+    if any(mark in text for mark in LOCK_WAITS):
+        return (
+            "a session holds a lock that a statement of ours waits for",
+            "end the session that is named, or wait for it",
+            False,
+        )
+    if "disk full" in text or "no space" in text or "free space" in text:
+        return "the server's disk is full", "free space on its data directory and tmpdir", False
+    return None
+
+
+def _stopped(states: dict[int, str], doing: Sequence[Doing]) -> Doing | None:
+    """A worker that waits for a statement which the server does not have, or has no bytes for."""
+    for one in doing:
+        waits = one.statement and one.seconds >= _CERTAIN_AFTER_S
+        if waits and states.get(one.connection, "").lower() in WAITS_FOR_US:
+            return one
+    return None
+
+
+def _pressed(view: View) -> tuple[str, str, bool] | None:
+    """What the server must write before it takes more."""
+    if view.pressure.redo is not None and view.pressure.redo > _REDO_FULL:
+        return (
+            f"the redo log is full ({view.pressure.redo:.0%}): the server flushes pages before it "
+            "takes more",
+            "it goes on by itself; a larger redo log or a faster disk shortens it",
+            False,
+        )
+    if view.pressure.dirty is not None and view.pressure.dirty > _DIRTY_FULL:
+        return (
+            f"the buffer pool is full of unflushed pages ({view.pressure.dirty:.0%})",
+            "it goes on by itself; innodb_io_capacity and the disk decide how fast",
+            False,
+        )
+    return None

@@ -17,6 +17,7 @@ from tablevault.mysql import catalog
 from tablevault.mysql.connect import Connection, ConnectOptions, connect
 from tablevault.mysql.inspect import Inspector
 from tablevault.ops import (
+    checks_indexes,
     checks_rights,
     checks_server,
     checks_space,
@@ -51,6 +52,8 @@ _FATAL_CHECKS: tuple[Check, ...] = (
     checks_server.cluster,
     checks_tables.missing,
     checks_tables.engines,
+    checks_tables.history,
+    checks_tables.sequences,
     checks_tables.collations,
     checks_tables.keys,
     checks_space.space,
@@ -59,7 +62,8 @@ CHECKS: tuple[Check, ...] = (
     *_FATAL_CHECKS,
     checks_tables.columns,
     checks_tables.relations,
-    checks_tables.special_indexes,
+    checks_indexes.builders,
+    checks_indexes.special_indexes,
     checks_tables.known_bugs,
     checks_server.redo,
     checks_server.connections,

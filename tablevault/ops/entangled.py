@@ -96,9 +96,9 @@ def prove(hands: Hands, run: str, plan: Plan) -> None:
         if move.incoming is None:
             continue
         gone = [t for t in move.triggers_before if not _in(t, move.triggers_after)]
-        _try_triggers(hands, run, move.incoming, move.triggers_after)
+        try_triggers(hands, run, move.incoming, move.triggers_after)
         if move.replaces:
-            _try_triggers(hands, run, move.target, gone)
+            try_triggers(hands, run, move.target, gone)
     links = list(plan.children)
     for move in plan.moves:
         links += move.links_after
@@ -128,7 +128,8 @@ class _Trial:
             self.hands.main.execute(sql_tables.drop_table(table))
 
 
-def _try_triggers(hands: Hands, run: str, table: TableName, tried: Iterable[Trigger]) -> None:
+def try_triggers(hands: Hands, run: str, table: TableName, tried: Iterable[Trigger]) -> None:
+    """Make triggers of `table` on an empty one; raise CannotComplete when one cannot be made."""
     wanted = list(tried)
     if not wanted:
         return
@@ -296,12 +297,8 @@ def _among(
 
 
 def _outer_children(connection: Connection, targets: Sequence[TableName]) -> tuple[Link, ...]:
-    return tuple(
-        link
-        for target in targets
-        for link in relations.links_to(connection, target)
-        if link.child not in targets
-    )
+    found = relations.links_to(connection, targets)
+    return tuple(link for link in found if link.child not in targets)
 
 
 def _in(trigger: Trigger, others: Iterable[Trigger]) -> bool:

@@ -30,18 +30,20 @@ def ddl_watch(target: ConnectOptions, tables: Sequence[TableName]) -> Poller[wat
     return Poller(ask, every_s=_DDL_POLL_S, close=close)
 
 
-def yield_to_ddl(reporter: Reporter, seen: watch.Sighting | None, patience_s: float) -> None:
+def yield_to_ddl(
+    reporter: Reporter, seen: watch.Sighting | None, patience_s: float, who: str = "snapshot"
+) -> None:
     """Give way: behind a DDL that waits for us, the application's own statements queue up."""
     for session in seen.sessions if seen else ():
         reporter.emit(
             Waiting(
-                what="a DDL waits for this snapshot",
+                what=f"a DDL waits for this {who}",
                 seconds=session.seconds,
                 blockers=(str(session),),
             )
         )
         if session.seconds > patience_s:
             raise CannotComplete(
-                f"the snapshot gave way to a DDL that waited for it: {session}",
-                hint="take it again when the DDL is done, or raise --ddl-wait",
+                f"the {who} gave way to a DDL that waited for it: {session}",
+                hint="begin it again when the DDL is done, or raise --ddl-wait",
             )

@@ -25,7 +25,9 @@ from tablevault.vault.journal import Journal
 TRY_S = 1.0  # how long one statement may wait: what waits for a table's lock blocks its readers
 NOT_NOW = frozenset({1205, 1317, 3024, 1969, 1213})  # lock wait, killed by us, deadlock
 _RENAMES_LOCKED = (8, 0, 13)
+_NOT_TOGETHER = 1785
 _SHOWN = 5
+_SILENT_S = 3600  # dropping a large table, or looking for orphans, may take long, not for ever
 R = TypeVar("R")
 
 
@@ -70,15 +72,25 @@ class Hands:
         """
         self.step(what, lambda: connection.execute(statement))
 
-    def lock(self, connection: Connection, tables: Sequence[TableName]) -> None:
-        """Lock tables for writing, all within TRY_S.  Raises as `run`; then none is locked."""
+    def lock(
+        self, connection: Connection, tables: Sequence[TableName], seen: TableName | None = None
+    ) -> bool:
+        """Lock tables for writing, all within TRY_S.  Raises as `run`; then none is locked.
+
+        `seen` is one of them that a statement reads besides, under another name.
+        False where MySQL locks none of them: under enforce_gtid_consistency it locks no tables with
+        and without transactions together.
+        """
         what = f"locking {', '.join(str(table) for table in tables)}"
-        statement = sql_relations.lock_write(tables)
+        statement = sql_relations.lock_write(tables, seen)
         try:
             self.step(what, lambda: self._within(connection, what, statement))
-        except StatementFailed:
+        except StatementFailed as error:
             self.unlock(connection)
+            if error.errno == _NOT_TOGETHER:
+                return False
             raise
+        return True
 
     def unlock(self, connection: Connection) -> None:
         """Give back what `lock` took; harmless when there is nothing."""
@@ -139,6 +151,7 @@ def open_hands(
         def one(acting: bool) -> Connection:
             connection = connect(target, no_binlog=acting and not log_bin, lock_wait_s=int(TRY_S))
             stack.callback(connection.close)
+            connection.limit_silence(_SILENT_S)
             if acting:
                 connection.execute(sql_relations.DEFINING)  # for life: it only repeats definitions
                 connection.execute(sql_relations.UNCHECKED)

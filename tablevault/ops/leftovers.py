@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 
-from tablevault.errors import CannotComplete, LockNotGranted, StatementFailed
+from tablevault.errors import CannotComplete
 from tablevault.model import TableName
-from tablevault.mysql import relations, sql_tables
-from tablevault.ops.hands import NOT_NOW
+from tablevault.mysql import relations, scratch, sql_tables
 from tablevault.ops.site import Site
-
-_PAUSE_S = 0.5
+from tablevault.ops.turns import patiently
 
 
 def drop_leftovers(site: Site) -> list[TableName]:
@@ -27,36 +25,45 @@ def drop_leftovers(site: Site) -> list[TableName]:
         if relations.exists(main, name)
     ]
     going += [name for name in sorted(state.trials) if relations.exists(main, name)]
+    for link in relations.links_to(main, going):
+        if link.child not in going:
+            raise CannotComplete(
+                f"{link.parent} cannot be dropped: foreign key {link} references it",
+                hint=f"drop that foreign key, or let it reference the live table; then "
+                f"`tablevault cleanup {state.run}` again",
+            )
     for name in going:
-        for link in relations.links_to(main, name):
-            if link.child not in going:
-                raise CannotComplete(
-                    f"{name} cannot be dropped: foreign key {link} references it",
-                    hint=f"drop that foreign key, or let it reference the live table; then "
-                    f"`tablevault cleanup {state.run}` again",
-                )
-    for name in going:
-        _drop(site, name)
+        _drop(site, name, [name], sql_tables.drop_table(name))
     return going
 
 
-def _drop(site: Site, name: TableName) -> None:
+def drop_scratch(site: Site) -> None:
+    """Drop the schemas that a drill has made, once they are bare.
+
+    Raises CannotComplete for one that holds what is not the drill's.
+    """
+    main = site.hands.main
+    for schema in sorted(site.state.scratch):
+        if not scratch.exists(main, schema):
+            continue
+        others = scratch.held(main, schema)
+        if others:
+            raise CannotComplete(
+                f"schema {schema} holds {', '.join(others[:5])}, which is not of run "
+                f"{site.state.run}: it was not dropped",
+                hint="look whose it is and drop it; then "
+                f"`tablevault cleanup {site.state.run}` again",
+            )
+        _drop(site, schema, [], scratch.drop_statement(schema))
+
+
+def _drop(site: Site, what: TableName | str, tables: Sequence[TableName], statement: str) -> None:
     hands = site.hands
-    began = time.monotonic()
-    while True:
-        try:
-            hands.run(hands.main, f"dropping {name}", sql_tables.drop_table(name))
-            return
-        except StatementFailed as error:
-            waited_s = time.monotonic() - began
-            if error.errno not in NOT_NOW:
-                raise
-            blockers = hands.blockers(hands.looker)
-            if waited_s > site.wishes.lock_wait_s:
-                by = f" by {'; '.join(blockers)}" if blockers else ""
-                raise LockNotGranted(
-                    f"{name} was in use for {waited_s:.0f} s{by}",
-                    hint="end those sessions, then run `cleanup` again",
-                ) from None
-            hands.narrator.doing(f"dropping {name}", began, blockers)
-            time.sleep(_PAUSE_S)
+    patiently(
+        hands,
+        tables,
+        site.wishes.lock_wait_s,
+        f"dropping {what}",
+        lambda: hands.run(hands.main, f"dropping {what}", statement),
+        then="run `cleanup` again",
+    )

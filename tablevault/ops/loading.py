@@ -35,11 +35,14 @@ def load_group(
 
     `on_bytes` is told of what is sent, `on_commit` that the last commit comes next.  Raises
     ProofFailed when a count, a warning or the server's digest is not as it must be: then nothing
-    of the group stays, or (in several transactions) what stays is not yet counted as proven.
+    of the group stays, or (in several transactions, or without them) what stays is not yet counted
+    as proven.
     """
     columns, exact, rows = reader.row_group(task.group)
-    blocks = RowEncoder(task.job.specs).encode_blocks(columns, exact, rows, _BLOCK_BYTES)
     limit = terms.transaction_bytes
+    # a block is never split, so that it must be smaller than a transaction may be
+    block_bytes = _BLOCK_BYTES if limit is None else min(_BLOCK_BYTES, limit // 2)
+    blocks = RowEncoder(task.job.specs).encode_blocks(columns, exact, rows, block_bytes)
     if limit is None or task.row_group.wire_bytes <= limit:
 
         def before_commit() -> None:
@@ -66,10 +69,11 @@ def _send(
     on_bytes: Callable[[int], None],
     before_commit: Callable[[], None],
 ) -> None:
-    enum_errors = sql.enum_columns(job.entry.definition.columns)
+    columns = job.entry.definition.columns
+    rounding = sql.rounding_columns(columns)
     if not terms.local_infile:
         # a strict INSERT refuses the error value of an ENUM, where LOAD DATA LOCAL only warns
-        with sessions.defining(connection) if enum_errors else nullcontext():
+        with sessions.defining(connection) if sql.enum_columns(columns) else nullcontext():
             sink.insert_rows(
                 connection,
                 sql.insert_prefix(job.staging, job.specs),
@@ -77,19 +81,25 @@ def _send(
                 rows,
                 on_bytes,
                 before_commit=before_commit,
-                enum_errors=enum_errors,
+                rounding=rounding,
             )
         return
     token = sink.new_token()
     sink.load_rows(
         connection,
-        sql.load_data(job.staging, job.specs, token, connection.server.family),
+        sql.load_data(
+            job.staging,
+            job.specs,
+            token,
+            connection.server.family,
+            sql.counting_column(columns),
+        ),
         token,
         blocks,
         rows,
         on_bytes,
         before_commit=before_commit,
-        enum_errors=enum_errors,
+        rounding=rounding,
     )
 
 

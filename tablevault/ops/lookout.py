@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from tablevault.engine.poller import Poller
-from tablevault.errors import StatementFailed, TablevaultError
-from tablevault.mysql import lock_waits, pressure, watch
+from tablevault.errors import ServerUnavailable, StatementFailed, TablevaultError
+from tablevault.mysql import lock_waits, pressure, replication, watch
 from tablevault.mysql import server as servers
 from tablevault.mysql.connect import Connection
 
@@ -21,6 +21,14 @@ _DEEP_EVERY_S = 2.0  # process list and locks, while something stands still
 _STALE_AFTER_S = 4.0  # a look that is older says nothing of now
 _SILENT_S = 10  # of its own connection; then it opens another
 _SHOWN_IDLE = 5
+GONE = "gone"  # the state of a connection that the server does not have
+WAITS_FOR_US = frozenset(
+    {
+        *("sleep", GONE, "reading from net", "writing to net"),
+        *("receiving from client", "sending to client"),
+    }
+)
+"""States in which the server does nothing for a statement until this side has sent or read."""
 LOCK_WAITS = ("metadata lock", "backup lock", "global read lock", "table flush")
 
 
@@ -30,10 +38,12 @@ class View:
 
     at_s: float  # monotonic
     pressure: pressure.Pressure = field(default_factory=pressure.Pressure)
+    own_lag_s: float | None = None  # where the server is itself a replica
     percents: dict[int, float] = field(default_factory=dict)  # of ALTERs, by connection id
     states: dict[int, str] = field(default_factory=dict)  # the server's word, by connection id
     blockers: tuple[str, ...] = ()
     unseen: str | None = None  # what could not be seen, and why
+    away: bool = False  # the server does not answer
 
 
 class Lookout:
@@ -52,7 +62,9 @@ class Lookout:
         self._open_connection = open_connection
         self._connections = connections
         self._building = building
+        self._waited_since_s: float | None = None  # for the first look
         self._connection: Connection | None = None
+        self._replicates: bool | None = None  # whether the server is a replica; None: not asked yet
         self._deep_view: tuple[float, dict[int, str], tuple[str, ...], str | None] | None = None
         self.poller: Poller[View] = Poller(self._look, every_s=LOOK_EVERY_S, close=self._close)
 
@@ -67,13 +79,14 @@ class Lookout:
         failure = self.poller.failure
         if failure is not None:
             return View(at_s=now_s, unseen=f"the monitor has failed: {failure!r}")
-        if latest is None:
-            return View(at_s=now_s)
+        if latest is None:  # the server may have stopped before it answered once
+            self._waited_since_s = self._waited_since_s or now_s
+            latest = View(at_s=self._waited_since_s)
         silent_s = now_s - latest.at_s
         if silent_s < _STALE_AFTER_S:
             return latest
         unseen = f"it has not answered the monitor for {silent_s:.0f} s"
-        return replace(latest, states={}, blockers=(), unseen=latest.unseen or unseen)
+        return replace(latest, states={}, blockers=(), unseen=latest.unseen or unseen, away=True)
 
     def _look(self) -> View:
         try:
@@ -81,7 +94,8 @@ class Lookout:
         except TablevaultError as error:
             if not isinstance(error, StatementFailed):
                 self._close()
-            return View(at_s=time.monotonic(), unseen=error.message)
+            away = isinstance(error, ServerUnavailable) and not error.answered
+            return View(at_s=time.monotonic(), unseen=error.message, away=away)
 
     def _look_now(self) -> View:
         if self._connection is None or self._connection.closed:
@@ -97,11 +111,22 @@ class Lookout:
         return View(
             at_s=time.monotonic(),
             pressure=pressure.look(connection),
+            own_lag_s=self._own_lag(connection),
             percents=percents,
             states=states,
             blockers=blockers,
             unseen=unseen,
         )
+
+    def _own_lag(self, connection: Connection) -> float | None:
+        """How far the server itself is behind, where it is a replica and the account may see it."""
+        try:
+            if self._replicates is None:
+                self._replicates = replication.replicates(connection)
+            return replication.lag_s(connection) if self._replicates else None
+        except StatementFailed:
+            self._replicates = False
+            return None
 
     def _look_deep(
         self, connection: Connection
@@ -114,7 +139,8 @@ class Lookout:
         if self._deep_view is None or now_s - self._deep_view[0] > _DEEP_EVERY_S:
             ours = set(self._connections())
             processes = servers.processes(connection)
-            states = {one.id: one.state or one.command for one in processes if one.id in ours}
+            states = dict.fromkeys(ours, GONE)
+            states |= {one.id: one.state or one.command for one in processes if one.id in ours}
             for waiting, holding in lock_waits.row_lock_waits(connection).items():
                 if waiting in ours:
                     states[waiting] = f"waiting for a row lock of connection {holding}"

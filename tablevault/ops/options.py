@@ -23,6 +23,8 @@ class SnapshotOptions:
     lock_wait_s: float = 30.0
     ddl_wait_s: float = 20.0  # how long a DDL may wait for our metadata lock before we yield
     where: str | None = None  # makes the snapshot partial
+    incremental: bool = False  # take over what is as the newest snapshot of each table has it
+    base: str | None = None  # as that snapshot has it, which makes it incremental too
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class RestoreOptions:
     patterns: tuple[str, ...] = ()  # tables of the snapshot; none: all of them
     as_table: TableName | None = None  # restore one table under another name
     into: str | None = None  # restore all tables into another schema
+    partition: str | None = None  # put only this partition of the one table in place
     threads: int = DEFAULT_THREADS
     indexes: str = "auto"  # auto | after | inline
     log_bin: bool = True  # False: --no-binlog
@@ -42,8 +45,12 @@ class RestoreOptions:
     allow_orphans: bool = False  # swap although rows would be left without their parents
     new: bool = False  # begin although another run on the same tables was not finished
     emergency: bool = False  # lift every limit but safety: no slowing down under pressure
+    replicas: tuple[str, ...] = ()  # HOST or HOST:PORT, whose lag is kept in bounds
+    max_lag_s: float = 30.0
+    pressure_wait_s: float = 600.0  # how long loaders wait for room or a replica; then it stops
     stall_action: str = "warn"  # warn | cancel | abort, when a stall lasts
     stalled_after_s: float = 20.0  # how long nothing may move before it is called a stall
+    reached_by: tuple[str, ...] = ()  # the server, in command-line options; never a password
 
 
 @dataclass(frozen=True)
@@ -58,11 +65,15 @@ class TableResult:
     kept: TableName | None = None  # where the table that was live stands, after the swap
     new_rows: int | None = None  # of the table that went, with keys that the one that came lacks
     carried: int = 0  # of these, how many were carried over
+    indexes: str = ""  # of a restore: when the secondary indexes came, and why then
 
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """How a restore ended: `status` is "proven" (complete beside the live table) or "swapped"."""
+    """How a restore ended: `status` is "proven" (complete beside the live table) or "swapped".
+
+    Of a run with a `partition` only its rows are put in place.
+    """
 
     run: str
     snapshot: str
@@ -71,6 +82,7 @@ class RestoreResult:
     seconds: float
     hints: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()  # of the look after the swap
+    partition: str | None = None
 
 
 @dataclass(frozen=True)

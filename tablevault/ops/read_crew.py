@@ -1,83 +1,56 @@
 """The crew of a snapshot: readers at the chunks of all tables, and a coordinator that tells of it.
 
 Chunks are planned while others are read: the planner walks the keys on a connection of its own,
-a few chunks ahead.  The coordinator samples counters and runs neither SQL nor file I/O itself.
+a few chunks ahead.  Of a table with a base all parts are compared first, and what is unchanged is
+taken over.  The coordinator samples counters and runs neither SQL nor file I/O itself.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from tablevault.engine.plan import chunk_rows, ranges_between
+from tablevault.engine.plan import ranges_between
 from tablevault.engine.pool import Pool
-from tablevault.events import ChunkDone, Reporter, TableDone, TablePlanned, TableProgress
-from tablevault.model import Chunk, KeyRange
-from tablevault.mysql import keywalk
+from tablevault.events import ChunkDone, Reporter, TableDone, TablePlanned
+from tablevault.model import EVERYWHERE, Chunk, KeyRange
+from tablevault.mysql import engines, keywalk
 from tablevault.mysql.connect import ConnectOptions
+from tablevault.names import table_folder
+from tablevault.ops.base import Base, Bases
 from tablevault.ops.consistent import ConsistentRead
 from tablevault.ops.giving_way import ddl_watch, yield_to_ddl
 from tablevault.ops.options import SnapshotOptions
 from tablevault.ops.reading import ChunksRead, ChunkTask, Reader, TablePlan, plan_table
+from tablevault.ops.rows_held import RowsHeld
 from tablevault.ops.running import ProgressSampler
+from tablevault.ops.table_read import TableRead
+from tablevault.ops.unchanged import Compared, CompareTask, Comparison, Kept, compare
+from tablevault.vault.reuse import take_over
 from tablevault.vault.store import Store
 
 
-@dataclass
-class TableRead:
-    """What has become of one table so far."""
+@dataclass(frozen=True)
+class TakeTask:
+    """A chunk of the base that becomes chunk `index`."""
 
     plan: TablePlan
-    began: float  # monotonic seconds
-    chunks: list[Chunk] = field(default_factory=list)
-    rows: int = 0
-    bytes: int = 0
-    tasks: int = 0  # planned so far
-    done: int = 0
-    planned: bool = False  # no more tasks will come
-    told: bool = False  # that it is complete
+    base: Base
+    chunk: Chunk
+    index: int
 
-    def add(self, result: ChunksRead) -> None:
-        """Note what a task became."""
-        self.chunks += result.chunks
-        self.rows += sum(chunk.digest.rows for chunk in result.chunks)
-        self.bytes += sum(chunk.wire_bytes for chunk in result.chunks)
-        self.done += 1
 
-    @property
-    def complete(self) -> bool:
-        return self.planned and self.done == self.tasks
+@dataclass(frozen=True)
+class ChunkTaken:
+    """What a TakeTask became; `linked` unless the vault cannot, then it is a copy."""
 
-    @property
-    def expected_bytes(self) -> int:
-        """Wire bytes of the whole table: estimated, from what was read as soon as there is some."""
-        if self.complete:
-            return self.bytes
-        estimated = self.plan.definition.estimated_bytes
-        if self.rows:
-            estimated = int(self.bytes / self.rows * self.plan.definition.estimated_rows)
-        return max(estimated, self.bytes)
+    read: ChunksRead
+    linked: bool
 
-    def chunk_rows(self, chunk_bytes: int) -> int:
-        """Rows for the next chunk, by the size of those read, or by the server's estimate."""
-        if self.rows:
-            return chunk_rows(chunk_bytes, self.rows, self.bytes)
-        definition = self.plan.definition
-        return chunk_rows(chunk_bytes, definition.estimated_rows, definition.estimated_bytes)
 
-    def progress(self, readers: Sequence[Reader]) -> TableProgress:
-        """How far it is, with what the readers have of unfinished chunks."""
-        live = [one.live for one in readers]
-        ours = [one for one in live if one is not None and one[0] == self.plan.number]
-        rows = self.rows + sum(one[1] for one in ours)
-        return TableProgress(
-            table=str(self.plan.table),
-            rows_done=rows,
-            rows_total=rows if self.complete else max(rows, self.plan.definition.estimated_rows),
-            bytes_done=self.bytes + sum(one[2] for one in ours),
-            state="read" if self.complete else "reading" if self.tasks else "waiting",
-        )
+Task = ChunkTask | CompareTask | TakeTask
+Result = ChunksRead | Compared | ChunkTaken
 
 
 class ReadCrew:
@@ -91,27 +64,48 @@ class ReadCrew:
         options: SnapshotOptions,
         reporter: Reporter,
         read: ConsistentRead,
+        bases: Bases,
     ) -> None:
         family = read.control.server.family
         plans = [
-            plan_table(number, definition, family, options.where)
+            plan_table(
+                number,
+                definition,
+                family,
+                options.where,
+                read.doubts.get(definition.table, ()),
+            )
             for number, definition in enumerate(read.definitions)
         ]
-        self.tables = [TableRead(plan, time.monotonic()) for plan in plans]
+        self.tables = [
+            TableRead(plan, time.monotonic(), Comparison(plan, base) if base else None)
+            for plan, base in ((plan, bases.fitting(plan)) for plan in plans)
+        ]
+        self.hints = list(bases.hints)
+        self._copying = False
+        self._store = store
+        self._snapshot_id = snapshot_id
         self._options = options
         self._reporter = reporter
         self._planner = read.planner
         self._readers = [Reader(connection) for connection in read.readers]
         self._sampler = ProgressSampler(reporter)
+        self._held = RowsHeld(
+            read.lock,
+            [p.number for p in plans if not engines.transactional(p.definition.engine)],
+        )
+
         self._ddl = ddl_watch(target, [plan.table for plan in plans])
-        self._pool: Pool[Reader, ChunkTask, ChunksRead] = Pool(
+        self._pool: Pool[Reader, Task, Result] = Pool(
             self._readers,
-            lambda reader, task: reader.read(task, store, snapshot_id, options),
+            self._work,
             interrupt=lambda reader: reader.connection.abort(),
         )
 
     def run(self) -> None:
         """Read everything.  Raises the first error, and CannotComplete to give way to a DDL."""
+        for hint in self.hints:
+            self._reporter.hint(hint)
         for table in self.tables:
             definition = table.plan.definition
             self._reporter.emit(
@@ -122,37 +116,116 @@ class ReadCrew:
                 )
             )
         with self._ddl:
-            self._pool.feed(self._chunk_tasks(), self._planner.abort)
+            self._pool.feed(self._tasks(), self._stop_planning)
             self._pool.run(self._on_result, self._on_tick)
             self._on_tick()
 
-    def _chunk_tasks(self) -> Iterator[ChunkTask]:
-        """The chunks of all tables; runs in the feeder's thread, a few chunks ahead."""
+    def _work(self, reader: Reader, task: Task) -> Result:
+        """A worker's part, in its thread."""
+        if isinstance(task, CompareTask):
+            return compare(reader.connection, self._store, task)
+        if isinstance(task, TakeTask):
+            folder = table_folder(task.plan.table)
+            chunk, linked = take_over(
+                self._store,
+                task.base.snapshot.id,
+                task.chunk,
+                self._snapshot_id,
+                folder,
+                task.index,
+            )
+            result: Result = ChunkTaken(ChunksRead(task.plan, (chunk,)), linked)
+        else:
+            result = reader.read(task, self._store, self._snapshot_id, self._options)
+        self._held.done(task.plan.number)
+        return result
+
+    def _tasks(self) -> Iterator[Task]:
+        """The tasks of all tables; runs in the feeder's thread, a few tasks ahead."""
         largest_first = sorted(
             self.tables,
-            # a table without a key is one long task: it must not be the last to begin
-            key=lambda t: (t.plan.definition.key is not None, -t.plan.definition.estimated_bytes),
+            key=lambda t: (
+                # a table without a key is one long task: it must not be the last to begin
+                t.plan.definition.key is not None,
+                -t.plan.definition.estimated_bytes,
+            ),
         )
-        for table in largest_first:
-            for index, key_range in enumerate(self._ranges(table)):
-                table.tasks += 1
-                yield ChunkTask(table.plan, index, key_range)
-            table.planned = True
+        held = [one for one in largest_first if one.plan.number in self._held.tables]
+        others = [one for one in largest_first if one.plan.number not in self._held.tables]
+        for tables in (held, others):  # somebody may wait for those that are held
+            for table in tables:
+                if table.comparison is not None:
+                    yield from table.comparison.tasks
+            for table in tables:
+                yield from self._reading(table)
+                table.planned = True
+                self._held.done(table.plan.number)
 
-    def _ranges(self, table: TableRead) -> Iterator[KeyRange]:
-        if table.plan.definition.key is None:
-            return iter([KeyRange()])
-        return ranges_between(
-            keywalk.walk(
-                self._planner,
-                table.plan.definition,
-                lambda: table.chunk_rows(self._options.chunk_bytes),
-            )
+    def _reading(self, table: TableRead) -> Iterator[Task]:
+        """What brings the rows of a table into the vault, in key order."""
+        plan = table.plan
+        for index, item in enumerate(self._items(table)):
+            table.tasks += 1
+            self._held.expect(plan.number)
+            if isinstance(item, KeyRange):
+                yield ChunkTask(plan, index, item)
+            else:
+                base, chunk = item
+                yield TakeTask(plan, base, chunk, index)
+
+    def _items(self, table: TableRead) -> Iterator[KeyRange | tuple[Base, Chunk]]:
+        """The ranges that are read and the chunks that are taken over, in key order."""
+        key, comparison = table.plan.definition.key, table.comparison
+        wanted = self._options.chunk_bytes
+        if comparison is not None:
+            for item in comparison.plan_reading(table.chunk_rows(wanted)):
+                if isinstance(item, Kept):
+                    yield from ((comparison.base, chunk) for chunk in item.chunks)
+                elif key is None or item.range.nulls or item.step is None:
+                    yield item.range
+                else:
+                    yield from self._walked(table, item.step, item.range)
+        elif key is None:
+            yield KeyRange()
+        else:
+            if key.nullable:
+                yield KeyRange(nulls=True)
+            yield from self._walked(table)
+
+    def _walked(
+        self, table: TableRead, step: int | None = None, within: KeyRange = EVERYWHERE
+    ) -> Iterator[KeyRange]:
+        boundaries = keywalk.walk(
+            self._planner,
+            table.plan.definition,
+            lambda: step or table.chunk_rows(self._options.chunk_bytes),
+            within,
         )
+        return ranges_between(boundaries, within)
 
-    def _on_result(self, result: ChunksRead) -> None:
-        table = self.tables[result.task.plan.number]
-        table.add(result)
+    def _stop_planning(self) -> None:
+        self._planner.abort()
+        for table in self.tables:
+            if table.comparison is not None:
+                table.comparison.abort()
+
+    def _on_result(self, result: Result) -> None:
+        if isinstance(result, Compared):
+            table = self.tables[result.task.plan.number]
+            if result.damage:
+                base = result.task.base.snapshot.id
+                self._hint(f"not taken over from snapshot {base}, but read anew: {result.damage}")
+            assert table.comparison is not None
+            table.comparison.add(result)
+            return
+        taken = isinstance(result, ChunkTaken)
+        if isinstance(result, ChunkTaken):
+            if not result.linked and not self._copying:
+                self._copying = True
+                self._hint("the vault's file system makes no hard links: chunks are copied")
+            result = result.read
+        table = self.tables[result.plan.number]
+        table.add(result, taken=taken)
         for chunk in result.chunks:
             self._reporter.emit(
                 ChunkDone(
@@ -160,8 +233,15 @@ class ReadCrew:
                     chunk=chunk.index,
                     rows=chunk.digest.rows,
                     size_bytes=chunk.wire_bytes,
+                    worker=self._pool.spent.worker,
+                    seconds=self._pool.spent.seconds,
+                    taken=taken,
                 )
             )
+
+    def _hint(self, message: str) -> None:
+        self.hints.append(message)
+        self._reporter.hint(message)
 
     def _on_tick(self) -> None:
         yield_to_ddl(self._reporter, self._ddl.latest, self._options.ddl_wait_s)
@@ -177,4 +257,4 @@ class ReadCrew:
                     )
                 )
         shown = [table.progress(self._readers) for table in self.tables]
-        self._sampler.show(shown, bytes_total=sum(table.expected_bytes for table in self.tables))
+        self._sampler.show(shown, bytes_total=sum(table.work_bytes for table in self.tables))

@@ -14,10 +14,14 @@ from tablevault.model import Chunk, KeyRange, TableDef, TableName
 from tablevault.mysql import sql
 from tablevault.mysql.connect import Connection
 from tablevault.mysql.source import RowSource
+from tablevault.mysql.sql_doubts import Doubt
+from tablevault.ops.doubtful import refuse_in_range
 from tablevault.ops.options import SnapshotOptions
 from tablevault.rows.kinds import ColumnSpec, specs_of
 from tablevault.vault.chunk import ChunkWriter
 from tablevault.vault.store import Store
+
+MOST_NULL_BYTES = 16 << 20  # of rows with a NULL in the key: they are one row group
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class TablePlan:
     definition: TableDef
     specs: tuple[ColumnSpec, ...]
     where: str | None = None
+    doubts: tuple[Doubt, ...] = ()  # what each chunk's rows are asked before they are read
 
     @property
     def table(self) -> TableName:
@@ -41,10 +46,17 @@ class TablePlan:
         return tuple(names.index(part.name) for part in key.columns) if key else ()
 
 
-def plan_table(number: int, definition: TableDef, family: str, where: str | None) -> TablePlan:
+def plan_table(
+    number: int,
+    definition: TableDef,
+    family: str,
+    where: str | None,
+    doubts: tuple[Doubt, ...] = (),
+) -> TablePlan:
     """Raises Unsupported, by table and column, when a column cannot come back exactly."""
     specs = specs_of(definition.table, definition.columns, family)
-    return TablePlan(number, definition, specs, where)
+    # the one row of a sequence has none of the columns that a filter is about
+    return TablePlan(number, definition, specs, None if definition.sequence else where, doubts)
 
 
 @dataclass(frozen=True)
@@ -58,9 +70,9 @@ class ChunkTask:
 
 @dataclass(frozen=True)
 class ChunksRead:
-    """What a task became."""
+    """What a task became: chunks in the vault."""
 
-    task: ChunkTask
+    plan: TablePlan
     chunks: tuple[Chunk, ...]
 
 
@@ -83,13 +95,28 @@ class Reader:
     def read(
         self, task: ChunkTask, store: Store, snapshot: str, options: SnapshotOptions
     ) -> ChunksRead:
-        """Read the rows of `task` into files; nothing stays of a file that is not complete."""
+        """Read the rows of `task` into files; nothing stays of a file that is not complete.
+
+        Raises Unsupported when a value among them could not come back exactly.
+        """
         plan = task.plan
         definition = plan.definition
+        if plan.doubts:
+            refuse_in_range(self.connection, definition, plan.doubts, task.range, plan.where)
         statement = sql.select_rows(
-            plan.table, plan.specs, definition.columns, definition.key, task.range, plan.where
+            plan.table,
+            plan.specs,
+            definition.columns,
+            definition.key,
+            task.range,
+            plan.where,
+            engine=definition.engine,
         )
-        source = RowSource(self.connection, statement, plan.specs, plan.key_positions)
+        if task.range.nulls:  # one row group, whatever it takes: no key could part it
+            limit_bytes = 8 * MOST_NULL_BYTES
+            source = RowSource(self.connection, statement, plan.specs, (), limit_bytes=limit_bytes)
+        else:
+            source = RowSource(self.connection, statement, plan.specs, plan.key_positions)
         self.table, self._source = plan.number, source
 
         def new_file(index: int) -> ChunkWriter:
@@ -105,8 +132,9 @@ class Reader:
 
         try:
             if definition.key is None:
-                return ChunksRead(task, tuple(_stream(source, new_file, options.chunk_bytes)))
-            return ChunksRead(task, (_keyed(source, new_file(task.index), task.range),))
+                chunks = stream_chunks(source, new_file, options.chunk_bytes)
+                return ChunksRead(plan, tuple(chunks))
+            return ChunksRead(plan, (_keyed(source, new_file(task.index), task.range),))
         finally:
             self.table, self._source = None, None
 
@@ -119,7 +147,7 @@ def _keyed(source: RowSource, file: ChunkWriter, key_range: KeyRange) -> Chunk:
         return file.close(row_group_ranges(key_range, file.first_keys))
 
 
-def _stream(
+def stream_chunks(
     source: RowSource, new_file: Callable[[int], ChunkWriter], chunk_bytes: int
 ) -> list[Chunk]:
     """A table without a key: its rows in the order in which they come, proven as a whole."""

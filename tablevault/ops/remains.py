@@ -6,11 +6,12 @@ from contextlib import suppress
 
 from tablevault.errors import CannotComplete, TablevaultError
 from tablevault.mysql import server as servers
-from tablevault.mysql.connect import ConnectOptions, connect
+from tablevault.mysql.connect import Connection, ConnectOptions, connect
 from tablevault.ops.runs import RunState
 
 _GONE_WITHIN_S = 600.0  # a killed index build or load rolls back first
 _QUIET_WITHIN_S = 5.0
+_SILENT_S = 60  # nothing is asked here that takes time
 
 
 def end(target: ConnectOptions, state: RunState, *, within_s: float = _GONE_WITHIN_S) -> None:
@@ -22,6 +23,7 @@ def end(target: ConnectOptions, state: RunState, *, within_s: float = _GONE_WITH
     if not state.connections:
         return
     with connect(target) as connection:
+        connection.limit_silence(_SILENT_S)
         if connection.server.uuid != state.server_uuid:
             raise CannotComplete(
                 f"run {state.run} was made on another server than this one",
@@ -48,3 +50,19 @@ def end_quietly(target: ConnectOptions, state: RunState) -> None:
     """As `end`, on the way out of a run that failed: what does not work here waits for resume."""
     with suppress(TablevaultError):
         end(target, state, within_s=_QUIET_WITHIN_S)
+
+
+def end_lost(fresh: Connection, lost: Connection) -> None:
+    """Before a step is done again on `fresh`: the server may not have noticed that `lost` was.
+
+    What ran there runs on, and holds its locks.  Raises CannotComplete when it does not end.
+    """
+    if not servers.same_start(lost.server, fresh.server):
+        return
+    servers.kill(fresh, lost.id)
+    if not servers.await_gone(fresh, lost.id, timeout_s=_GONE_WITHIN_S):
+        raise CannotComplete(
+            f"connection {lost.id}, which was lost, is still rolling back on the server "
+            f"after {_GONE_WITHIN_S:.0f} s",
+            hint="wait until SHOW PROCESSLIST does not show it any more",
+        )

@@ -7,22 +7,27 @@ table whole and the run resumable from its journal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from tablevault.errors import CannotComplete, Interrupted, TablevaultError
+from tablevault.errors import CannotComplete, UsageError
 from tablevault.events import Observer, Reporter, silent
 from tablevault.model import Snapshot, TableName
-from tablevault.mysql.connect import Connection, ConnectOptions, Purpose, connect
+from tablevault.mysql.connect import ConnectOptions
 from tablevault.names import new_run_id
-from tablevault.ops import remains
+from tablevault.ops import remains, ways
+from tablevault.ops.building import Building, work_off
+from tablevault.ops.first_estimate import Estimate, from_drills
 from tablevault.ops.options import RestoreOptions, RestoreResult, SwapResult, TableResult
 from tablevault.ops.restore_board import Board, TableJob
-from tablevault.ops.restore_crew import Crew
-from tablevault.ops.restore_plan import index_policy, plan_jobs, preflight, run_table
-from tablevault.ops.restore_worker import Loader
+from tablevault.ops.restore_plan import (
+    index_policy,
+    plan_jobs,
+    preflight,
+    run_table,
+    settle_indexes,
+)
 from tablevault.ops.resumption import (
     recorded,
     resumed_board,
@@ -31,33 +36,13 @@ from tablevault.ops.resumption import (
     staged,
 )
 from tablevault.ops.running import Ending, aside, reported
-from tablevault.ops.runs import RunState, header, replay, run_folder
+from tablevault.ops.runs import REPAIR, RunState, header, replay, run_folder
 from tablevault.ops.site import Wishes
 from tablevault.ops.swap import swap_proven
-from tablevault.ops.terms import Terms
 from tablevault.ops.verify import check_files
 from tablevault.vault.catalog import resolve
 from tablevault.vault.journal import Journal
 from tablevault.vault.store import Store
-
-_BY_INSERT = (
-    "local_infile is off on the server: the rows go in by INSERT, proven as ever but several times "
-    "slower; SET GLOBAL local_infile = 1 lets them in by LOAD DATA LOCAL"
-)
-
-
-@dataclass(frozen=True)
-class _Site:
-    """What the steps of one restore work with."""
-
-    target: ConnectOptions
-    store: Store
-    snapshot: Snapshot
-    jobs: tuple[TableJob, ...]
-    options: RestoreOptions
-    journal: Journal
-    reporter: Reporter
-    terms: Terms
 
 
 def restore(
@@ -80,13 +65,15 @@ def restore(
         snapshot, jobs = aside(
             reporter, "reading the manifest", lambda: _read_plan(store, snapshot_text, options, run)
         )
-        check_files(reporter, store, snapshot, [job.entry for job in jobs], options.threads)
+        ending.reads(store, snapshot.id)
+        _check_files(reporter, store, snapshot, jobs, options)
         reporter.begin_phase("planning", "what the server allows")
         terms = aside(
             reporter,
             "asking the server",
             lambda: preflight(target, snapshot, jobs, options, state_dir=state_dir),
         )
+        jobs = settle_indexes(jobs, snapshot.server.family, options.indexes, terms.builders)
         # From here on the journal says, before each step, what this run makes on the server.
         head = header(snapshot.id, recorded(options), [run_table(job, run) for job in jobs])
         with aside(
@@ -94,8 +81,9 @@ def restore(
             "beginning the journal",
             lambda: Journal.create(state_dir / run, run, head),
         ) as journal:
-            site = _Site(target, store, snapshot, jobs, options, journal, reporter, terms)
-            return _ended(ending, _carry_out(site, Board(jobs, swap=options.swap)))
+            site = Building(target, store, snapshot, jobs, options, journal, reporter, terms)
+            with ways.told(journal, run):
+                return _ended(ending, _carry_out(site, Board(jobs, swap=options.swap)))
 
 
 def resume(
@@ -115,7 +103,14 @@ def resume(
     reporter = Reporter(run, observer)
     with Journal.open(run_folder(state_dir, run)) as journal:
         state = replay(run, journal.entries)
-        with reported(reporter, "restore", snapshot=state.snapshot, state_dir=state_dir) as ending:
+        if state.operation == REPAIR:
+            raise UsageError(
+                f"run {run} is a repair", hint=f"go on with it: tablevault repair --resume {run}"
+            )
+        with (
+            reported(reporter, "restore", snapshot=state.snapshot, state_dir=state_dir) as ending,
+            ways.told(journal, run),
+        ):
             now = now or RestoreOptions()
             if state.status != "begun" and (now.swap or state.status != "proven"):
                 return _ended(ending, _resume_swap(target, journal, state, reporter, now))
@@ -126,8 +121,9 @@ def resume(
                 "reading the manifest",
                 lambda: _read_plan(store, state.snapshot, options, run),
             )
+            ending.reads(store, snapshot.id)
             jobs = resumed_jobs(jobs, state)
-            check_files(reporter, store, snapshot, [job.entry for job in jobs], options.threads)
+            _check_files(reporter, store, snapshot, jobs, options)
             reporter.begin_phase("planning", "what the dead run left")
             aside(reporter, "ending what still runs", lambda: remains.end(target, state))
             terms = aside(
@@ -135,7 +131,11 @@ def resume(
                 "asking the server",
                 lambda: preflight(target, snapshot, jobs, options, ours=staged(state), resumed=run),
             )
-            site = _Site(target, store, snapshot, jobs, options, journal, reporter, terms)
+            begun = {number: table.inline for number, table in enumerate(state.tables)}
+            jobs = settle_indexes(
+                jobs, snapshot.server.family, options.indexes, terms.builders, begun
+            )
+            site = Building(target, store, snapshot, jobs, options, journal, reporter, terms)
             return _ended(ending, _carry_out(site, resumed_board(jobs, state, swap=options.swap)))
 
 
@@ -152,15 +152,28 @@ def _read_plan(
     return snapshot, plan_jobs(store, snapshot, options, run)
 
 
-def _carry_out(site: _Site, board: Board) -> RestoreResult:
+def _check_files(
+    reporter: Reporter,
+    store: Store,
+    snapshot: Snapshot,
+    jobs: Sequence[TableJob],
+    options: RestoreOptions,
+) -> None:
+    tables = [(job.entry, job.chunks) for job in jobs]
+    check_files(reporter, store, snapshot, tables, options.threads)
+
+
+def _carry_out(site: Building, board: Board) -> RestoreResult:
     """Load, index and prove every table; swap last, and only if asked to."""
     reporter = site.reporter
-    hints: tuple[str, ...] = ()
-    if not site.terms.local_infile:
-        hints = (_BY_INSERT,)
-        reporter.hint(_BY_INSERT)
-    reporter.begin_phase("loading", index_policy(site.jobs))
-    _work_off(site, board)
+    hints = site.terms.hints
+    for hint in hints:
+        reporter.hint(hint)
+    drilled = aside(reporter, "looking for drills", lambda: _expected(site))
+    board.expected_rate_s = drilled.rate_s if drilled else 0.0
+    by = f"; first estimate by drill {drilled.proof.run}" if drilled else ""
+    reporter.begin_phase("loading", index_policy(site.jobs) + by)
+    work_off(site, board)
     aside(reporter, "writing the journal", lambda: site.journal.append("proven all"))
     if site.options.swap:
         swapped = _swap(site.target, site.journal, reporter, site.options)
@@ -170,36 +183,9 @@ def _carry_out(site: _Site, board: Board) -> RestoreResult:
     return _result(site, "proven", {}, hints)
 
 
-def _work_off(site: _Site, board: Board) -> None:
-    """All of the board, by a crew; whatever ends it early ends its statements on the server too."""
-    reporter = site.reporter
-    with ExitStack() as stack:
-        try:
-            loaders = aside(reporter, "opening connections", lambda: _open_loaders(site, stack))
-            Crew(
-                board,
-                loaders,
-                reporter,
-                site.options,
-                lambda: connect(site.target),
-                site.journal.path.with_name("stacks.txt"),
-            ).run()
-            aside(reporter, "closing connections", stack.close)
-        except BaseException as error:
-            reporter.begin_phase("stopping", "ending what still runs on the server")
-            left = replay(reporter.run, site.journal.entries)
-            aside(
-                reporter,
-                "ending what still runs on the server",
-                lambda: remains.end_quietly(site.target, left),
-            )
-            if isinstance(error, TablevaultError):
-                error.hint = _both_ways(error.hint, reporter.run)
-            if isinstance(error, KeyboardInterrupt):
-                raise Interrupted(
-                    "restore interrupted", hint=_both_ways(None, reporter.run)
-                ) from None
-            raise
+def _expected(site: Building) -> Estimate | None:
+    tables = [str(job.entry.definition.table) for job in site.jobs]
+    return from_drills(site.store, site.snapshot.id, tables, site.options.threads)
 
 
 def _swap(
@@ -224,11 +210,7 @@ def _resume_swap(
 ) -> RestoreResult:
     """The rest of a run whose tables are all proven: only the swap is left, or not even that."""
     if state.status not in ("proven", "swapping", "swapped") or not now.swap:
-        unfinished = state.status == "swapping"
-        raise CannotComplete(
-            f"run {state.run} is {state.status}: there is nothing to resume",
-            hint=f"complete it with `tablevault swap {state.run}`" if unfinished else None,
-        )
+        raise CannotComplete(f"run {state.run} is {state.status}: there is nothing to resume")
     reporter.begin_phase("planning", "what the dead run left")
     aside(reporter, "ending what still runs", lambda: remains.end(target, state))
     swapped = _swap(target, journal, reporter, now)
@@ -240,47 +222,12 @@ def _resume_swap(
         seconds=reporter.seconds,
         hints=swapped.hints,
         findings=swapped.findings,
+        partition=state.options.get("partition"),
     )
-
-
-def _both_ways(hint: str | None, run: str) -> str:
-    ways = (
-        f"the live tables are untouched; go on with `tablevault restore --resume {run}`, "
-        f"or drop what it made with `tablevault cleanup {run}`"
-    )
-    return f"{hint}; {ways}" if hint else ways
-
-
-def _open_loaders(site: _Site, stack: ExitStack) -> list[Loader]:
-    """One worker a thread; the id of every connection is journalled before it does anything."""
-
-    def open_connection() -> Connection:
-        connection = connect(site.target, Purpose.LOAD, no_binlog=not site.options.log_bin)
-        server = connection.server
-        site.journal.append(
-            "connections",
-            ids=[connection.id],
-            server_started=server.started_at,
-            server_uuid=server.uuid,
-        )
-        return connection
-
-    loaders = []
-    for _ in range(site.options.threads):
-        loader = Loader(
-            open_connection,
-            site.store,
-            site.snapshot.id,
-            site.journal,
-            site.terms,
-        )
-        stack.callback(loader.close)
-        loaders.append(loader)
-    return loaders
 
 
 def _result(
-    site: _Site,
+    site: Building,
     status: str,
     kept: Mapping[TableName, TableName | None],
     hints: tuple[str, ...],
@@ -296,9 +243,11 @@ def _result(
                 job.entry.wire_bytes,
                 staging=job.staging if status == "proven" else None,
                 kept=kept.get(job.target),
+                indexes=job.indexes_why,
             )
             for job in site.jobs
         ),
         seconds=site.reporter.seconds,
         hints=hints,
+        partition=site.options.partition,
     )

@@ -13,16 +13,19 @@ from pathlib import Path
 
 from tablevault.engine.gauge import Gauge
 from tablevault.engine.pool import Pool
-from tablevault.engine.throttle import Throttle
 from tablevault.events import ChunkDone, Reporter, TableDone, TableProgress, Waiting
 from tablevault.mysql.connect import Connection
 from tablevault.ops.diagnosis import Doing
+from tablevault.ops.governor import Governor
 from tablevault.ops.lookout import Lookout
 from tablevault.ops.options import RestoreOptions
 from tablevault.ops.restore_board import Board, BuildIndex, LoadGroup, ProveTable, Task
 from tablevault.ops.restore_worker import Loader, describe
 from tablevault.ops.running import ProgressSampler, first_tick_s
+from tablevault.ops.strains import of_itself, of_server
+from tablevault.ops.surroundings import Surroundings
 from tablevault.ops.watchdog import Watchdog
+from tablevault.ops.wires import Flow, Wires
 
 
 class Crew:
@@ -35,15 +38,22 @@ class Crew:
         reporter: Reporter,
         options: RestoreOptions,
         open_connection: Callable[[], Connection],
+        surroundings: Surroundings,
         stacks_path: Path,
     ) -> None:
         """`open_connection` serves the lookout; Python stacks go to `stacks_path` if need be."""
         self._board = board
         self._loaders = loaders
         self._reporter = reporter
-        self._sampler = ProgressSampler(reporter, board.cost_total)
+        self._sampler = ProgressSampler(reporter, board.cost_total, board.expected_rate_s)
         self._gauge = Gauge()
-        self._throttle = Throttle(enabled=not options.emergency)
+        self._options = options
+        self._surroundings = surroundings
+        self._governor = Governor(
+            reporter, emergency=options.emergency, patience_s=options.pressure_wait_s
+        )
+        self._unseen: set[str] = set()  # replicas that do not tell, and were said
+        self._wires = Wires()
         self._stopping_since: float | None = None
         self._lookout = Lookout(open_connection, self._connection_ids, self._building)
         self._watchdog = Watchdog(
@@ -61,7 +71,8 @@ class Crew:
 
     def run(self) -> None:
         """Load, index and prove everything on the board."""
-        with self._lookout.poller:
+        self._press(0.0)
+        with self._lookout.poller, self._surroundings:
             for task, priority in self._board.first_tasks():
                 self._pool.add(task, priority=priority)
             self._pool.run(
@@ -89,8 +100,12 @@ class Crew:
         fractions = self._index_fractions()
         cost_done = self._board.cost_done(tables, fractions)
         self._sampler.show(tables, bytes_total=self._board.bytes_total, cost_done=cost_done)
-        self._press()
-        self._watchdog.tick((cost_done, self._steps(tables)))
+        self._press(cost_done)
+        self._give_up_dead_wires()
+        # who is held does not stall: why it waits is said by the governor
+        held_since = time.monotonic() if self._governor.holds else None
+        figures = (cost_done, self._steps(tables), held_since)
+        self._watchdog.tick(figures, suspects=self._wires.suspects)
 
     def _on_stopping(self) -> None:
         if self._stopping_since is None:
@@ -98,16 +113,38 @@ class Crew:
         waited_s = time.monotonic() - self._stopping_since
         self._reporter.emit(Waiting(what="the workers to stop", seconds=waited_s))
 
-    def _press(self) -> None:
-        before_s = self._throttle.pause_s
-        pause_s = self._throttle.feel(self._lookout.view.pressure.level)
+    def _press(self, cost_done: float) -> None:
+        """Slow the loaders down, or hold them, before a server is in trouble."""
+        view = self._lookout.view
+        strains = [
+            *of_server(view.pressure),
+            *self._surroundings.strains(self._board.cost_total - cost_done),
+        ]
+        if view.own_lag_s is not None:
+            strains.append(of_itself(view.own_lag_s, self._options.max_lag_s))
+        waiting = any(loader.holding for loader in self._loaders)
+        self._governor.tick(strains, waiting=waiting)
         for loader in self._loaders:
-            loader.pause_s = pause_s
-        if pause_s and not before_s:
-            level = self._lookout.view.pressure.level or 0.0
-            self._reporter.hint(f"the server is under pressure ({level:.0%}): loaders slow down")
-        elif before_s and not pause_s:
-            self._reporter.hint("the pressure is gone: loaders run freely again")
+            loader.pause_s, loader.held = self._governor.pause_s, self._governor.holds
+        for name in self._surroundings.unseen():
+            if name not in self._unseen:
+                self._unseen.add(name)
+                self._reporter.hint(f"replica {name} does not tell its lag: nobody waits for it")
+
+    def _give_up_dead_wires(self) -> None:
+        flows = [
+            Flow(loader.connection.id, describe(task), since_s, loader.live_bytes)
+            for loader in self._loaders
+            if (task := loader.task) is not None
+            and (since_s := loader.connection.busy_since) is not None
+        ]
+        for one in self._wires.observe(time.monotonic(), flows, self._lookout.view):
+            wire = f"connection {one.connection}, {one.what}: no byte passes; {one.cause}"
+            if one.over:
+                self._reporter.hint(f"{wire}: it is given up after {one.seconds:.0f} s")
+                self._cancel(one.connection)
+            else:
+                self._reporter.emit(Waiting(what=wire, seconds=one.seconds))
 
     def _tell(self, task: Task) -> None:
         match task:
@@ -120,6 +157,8 @@ class Crew:
                         rows=task.row_group.digest.rows,
                         size_bytes=task.row_group.wire_bytes,
                         proven=job.keyed,
+                        worker=self._pool.spent.worker,
+                        seconds=self._pool.spent.seconds,
                     )
                 )
             case ProveTable(job):

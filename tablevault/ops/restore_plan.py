@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import dataclasses
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from tablevault.engine.plan import assert_tiles
 from tablevault.errors import CannotComplete, Unsupported, UsageError
-from tablevault.model import Snapshot, TableEntry, TableName
-from tablevault.mysql import ddl, sink, sql_tables
+from tablevault.model import SOME_ROWS, Snapshot, TableEntry, TableName
+from tablevault.mysql import ddl, partitions, sink, sql_tables
 from tablevault.mysql.connect import Connection, ConnectOptions, connect
 from tablevault.names import MAX_IDENTIFIER_CHARS, kept_table, set_aside_table, staging_table
-from tablevault.ops import doctor
+from tablevault.ops import doctor, unfinished
+from tablevault.ops.index_choice import Builders, IndexChoice, choose
 from tablevault.ops.options import RestoreOptions
 from tablevault.ops.restore_board import TableJob
 from tablevault.ops.runs import RunTable
 from tablevault.ops.selection import select_entries
+from tablevault.ops.surroundings import require_replicas
 from tablevault.ops.terms import Terms, read_terms
 from tablevault.rows.kinds import specs_of
 from tablevault.vault.chunklist import read_chunks
 from tablevault.vault.store import Store
 
-# Below this, building indexes beside the rows costs less than one more pass for each.
-INLINE_MAX_BYTES = 2 << 20
+_SILENT_S = 600  # of a server that is asked before it begins; then it is given up
 
 
 def plan_jobs(
     store: Store, snapshot: Snapshot, options: RestoreOptions, run: str
 ) -> tuple[TableJob, ...]:
-    """One job for each table that `options` name.
+    """One job for each table that `options` name, with all secondary indexes after the rows.
 
     Raises UsageError for names that do not fit, Unsupported for what cannot be restored exactly,
     SnapshotUnusable for a chunk list that is damaged or does not tile its table.
@@ -36,15 +39,34 @@ def plan_jobs(
     entries = select_entries(snapshot, options.patterns)
     if options.as_table and len(entries) != 1:
         raise UsageError(f"--as names one table, but {len(entries)} are to be restored")
+    if options.partition is not None:
+        _require_one_partition(entries, options)
     if snapshot.partial and not (options.as_table or options.into):
+        repaired = SOME_ROWS in snapshot.features
+        why = "it holds what a repair replaced" if repaired else "it was taken with --where"
         raise UsageError(
-            f"snapshot {snapshot.id} is partial: it was taken with --where",
+            f"snapshot {snapshot.id} is partial: {why}",
             hint="restore it beside the live table with --as SCHEMA.TABLE or --into SCHEMA",
         )
     return tuple(
         _plan_job(store, snapshot, entry, index, options, run)
         for index, entry in enumerate(entries)
     )
+
+
+def _require_one_partition(entries: Sequence[TableEntry], options: RestoreOptions) -> None:
+    if len(entries) != 1:
+        raise UsageError(f"--partition is of one table, but {len(entries)} are to be restored")
+    if options.as_table or options.into or options.keep_new:
+        raise UsageError(
+            "--partition goes into the live table: without --as, --into and --keep-new"
+        )
+    definition = entries[0].definition
+    if any(column.system_time for column in definition.columns):
+        raise Unsupported(
+            f"table {definition.table} is system-versioned: its partitions are not exchanged",
+            hint="restore the whole table",
+        )
 
 
 def run_table(job: TableJob, run: str) -> RunTable:
@@ -55,6 +77,7 @@ def run_table(job: TableJob, run: str) -> RunTable:
         staging=job.staging,
         kept=kept_table(job.target, run),
         undone=set_aside_table(job.target, run),
+        inline=job.inline,
         rows=job.entry.digest.rows,
         size_bytes=job.entry.wire_bytes,
         create_sql=job.entry.definition.create_sql,
@@ -84,9 +107,6 @@ def _plan_job(
     staging = staging_table(target, run)
     keep = {definition.key.name} if definition.key else set()
     deferred = ddl.deferred_indexes(definition.create_sql, keep)
-    if _inline(options.indexes, entry):
-        keep |= {index.name for index in deferred}
-        deferred = ()
     chunks = tuple(read_chunks(store, snapshot.id, entry))
     if definition.key:
         what = f"table {definition.table}"
@@ -106,24 +126,59 @@ def _plan_job(
             definition.create_sql, staging, keep, family=snapshot.server.family
         ),
         indexes=tuple(f"ADD {index.text}" for index in deferred),
+        index_names=tuple(index.name for index in deferred),
+        server_version=snapshot.server.version,
     )
 
 
-def _inline(indexes: str, entry: TableEntry) -> bool:
-    return indexes == "inline" or (indexes == "auto" and entry.wire_bytes < INLINE_MAX_BYTES)
+def settle_indexes(
+    jobs: Sequence[TableJob],
+    family: str,
+    wish: str,
+    builders: Builders,
+    begun: Mapping[int, bool | None] | None = None,
+) -> tuple[TableJob, ...]:
+    """The jobs with what was decided about their secondary indexes, and why.
+
+    `wish`: auto, after or inline; `begun`: what a run that is resumed had decided, by job.
+    """
+    settled = []
+    for job in jobs:
+        chosen = choose(wish, job.entry, len(job.indexes), builders)
+        before = (begun or {}).get(job.index)
+        if before is not None and before != chosen.inline:
+            chosen = IndexChoice(before, "as the run began")
+        job = dataclasses.replace(job, inline=chosen.inline, indexes_why=chosen.why)
+        settled.append(_with_the_rows(job, family) if chosen.inline else job)
+    return tuple(settled)
+
+
+def _with_the_rows(job: TableJob, family: str) -> TableJob:
+    definition = job.entry.definition
+    keep = {definition.key.name} if definition.key else set()
+    sql = ddl.staging_sql(
+        definition.create_sql, job.staging, keep | set(job.index_names), family=family
+    )
+    return dataclasses.replace(job, staging_sql=sql, indexes=(), index_names=())
 
 
 def index_policy(jobs: Sequence[TableJob]) -> str:
     """What was decided about secondary indexes, in a few words."""
-    after = sum(len(job.indexes) for job in jobs)
-    if not after:
-        return "all indexes with the rows"
-    tables = sum(1 for job in jobs if job.indexes)
-    small = len(jobs) - tables
-    text = f"{after} secondary indexes of {tables} tables after the rows, one ALTER each"
-    if small:
-        text += f"; {small} tables below {INLINE_MAX_BYTES >> 20} MiB with all of theirs"
-    return text
+    indexes: Counter[str] = Counter()
+    tables: Counter[str] = Counter()
+    for job in jobs:
+        indexes[job.indexes_why] += len(job.indexes)
+        tables[job.indexes_why] += 1
+    return "; ".join(
+        f"{_count(indexes[why], 'secondary index', 'es')} of {_count(tables[why])} {why}"
+        if indexes[why]
+        else f"{_count(tables[why])} {why}"
+        for why in sorted(tables, key=lambda why: -indexes[why])
+    )
+
+
+def _count(number: int, noun: str = "table", plural: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"
 
 
 def preflight(
@@ -144,6 +199,7 @@ def preflight(
     would call fatal.
     """
     with connect(target) as connection:
+        connection.limit_silence(_SILENT_S)
         if connection.server.family != snapshot.server.family:
             raise Unsupported(
                 f"snapshot {snapshot.id} is of a {snapshot.server.family} server and cannot be "
@@ -152,10 +208,17 @@ def preflight(
             )
         for job in jobs:
             _check_names(connection, job, ours)
+            if options.partition is not None:
+                _check_partition(connection, job, options.partition)
         doctor.require_restorable(
             connection, snapshot, jobs, options, state_dir=state_dir, resumed=resumed
         )
-        terms = read_terms(connection, log_bin=options.log_bin)
+        require_replicas(target, options.replicas)
+        terms = read_terms(connection, log_bin=options.log_bin, watched=bool(options.replicas))
+        if state_dir is not None:
+            targets = [job.target for job in jobs]
+            hints = unfinished.never_swapped(state_dir, connection, targets)
+            terms = dataclasses.replace(terms, found=hints)
         if not terms.local_infile:
             largest = max((job.entry.largest_row for job in jobs), default=0)
             sink.require_insertable(connection, largest)
@@ -169,12 +232,21 @@ def _check_names(connection: Connection, job: TableJob, ours: Collection[TableNa
             hint="create it first, or restore into another one with --into",
         )
     live = connection.one(sql_tables.table_type(job.target))
-    if live is not None and live[0] != b"BASE TABLE":
-        kind = (live[0] or b"").decode().lower()
-        raise UsageError(f"{job.target} is a {kind}, not a table", hint="use --as or --into")
+    sequence = job.entry.definition.sequence
+    fitting = (b"SEQUENCE",) if sequence else (b"BASE TABLE", b"SYSTEM VERSIONED")
+    if live is not None and live[0] not in fitting:
+        kind, wanted = (live[0] or b"").decode().lower(), "sequence" if sequence else "table"
+        raise UsageError(f"{job.target} is a {kind}, not a {wanted}", hint="use --as or --into")
     taken = connection.one(sql_tables.table_type(job.staging)) is not None
     if taken and job.staging not in ours:
         raise CannotComplete(
             f"the staging name {job.staging} is taken by a table that is not of this run",
             hint="look whose it is; nothing was touched",
         )
+
+
+def _check_partition(connection: Connection, job: TableJob, partition: str) -> None:
+    definition = job.entry.definition
+    partitions.require_alike(connection, job.target, definition.create_sql)
+    partitions.require(connection, job.target, partition)
+    partitions.mark(connection, job.target)

@@ -6,9 +6,11 @@ the rows came by.  A proof that fails is final: it is never tried again until it
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tablevault.errors import CannotComplete, ProofFailed
 from tablevault.model import Digest, KeyRange
-from tablevault.mysql import ddl, relations, sql_digest, sql_tables
+from tablevault.mysql import catalog, ddl, ddl_spelling, relations, sql_digest, sql_tables
 from tablevault.mysql.connect import Connection
 from tablevault.ops.restore_board import LoadGroup, TableJob
 
@@ -30,9 +32,19 @@ def group_stands(connection: Connection, task: LoadGroup) -> bool:
 def clear_group(connection: Connection, task: LoadGroup) -> None:
     """Delete what an earlier try left of a row group in our own staging table.
 
-    Mostly nothing: only where the server bounds transactions is a group committed in parts.
+    Mostly nothing: only where the server bounds transactions is a group committed in parts, and
+    only an engine without them keeps what was not committed.
+    Raises CannotComplete for what cannot be deleted: of a versioned table it would be history.
     """
     definition = task.job.entry.definition
+    if any(column.system_time for column in definition.columns):
+        if _digest(connection, task.job, task.row_group.range).rows:
+            raise CannotComplete(
+                f"{task.job.staging} holds a part of a row group, and no statement deletes rows of "
+                "a system-versioned table without a trace",
+                hint="drop it with `tablevault cleanup`, and restore the table anew",
+            )
+        return
     statement = sql_tables.delete_range(
         task.job.staging, definition.columns, definition.key, task.row_group.range, _DELETE_ROWS
     )
@@ -46,39 +58,62 @@ def index_stands(connection: Connection, job: TableJob, clause: str) -> bool:
     return clause in {f"ADD {index.text}" for index in built}
 
 
+def prove_rows(connection: Connection, job: TableJob, number: int | None) -> None:
+    """Rows by a built index, or without a number the digest of the whole table.
+
+    Only reads, so that it runs beside the next index build.  Raises ProofFailed.
+    """
+    if number is not None:
+        _count_by(connection, job, lambda name: name == job.index_names[number])
+        return
+    found, expected = _digest(connection, job, None), job.entry.digest
+    if found != expected:
+        raise _wrong(job, f"{found.rows} rows with digest {found.total}", expected)
+
+
 def prove_table(connection: Connection, job: TableJob) -> None:
-    """Rows by every index, the whole digest where there is no key, and the definition.
+    """Rows by every index that `prove_rows` was not asked about, and the definition.
 
     Raises ProofFailed.  Leaves fresh statistics, so that the first queries have a plan.
     """
-    expected = job.entry.digest
-    if not job.keyed:
-        found = _digest(connection, job, None)
-        if found != expected:
-            raise _wrong(job, f"{found.rows} rows with digest {found.total}", expected)
-    server = connection.server
-    visible = sql_tables.visible_index(server.family, server.version)
-    for (name,) in connection.query(sql_tables.countable_indexes(job.staging, visible)):
-        index = (name or b"").decode("utf-8")
-        key = job.entry.definition.key
-        if key is not None and index == key.name:
-            continue  # the digests of all row groups went by it, and they tile it
-        row = connection.one(sql_tables.count_by_index(job.staging, index))
-        counted = int(row[0] or 0) if row else 0
-        if counted != expected.rows:
-            raise _wrong(job, f"{counted} rows by index `{index}`", expected)
-    definition = job.entry.definition
+    key = job.entry.definition.key
+    # by the key went the digests of all row groups, and they tile it
+    counted = {*job.index_names, *([key.name] if key else [])}
+    _count_by(connection, job, lambda name: name not in counted)
+    _prove_definition(connection, job)
+    connection.execute(sql_tables.analyze_table(job.staging))
+
+
+def _prove_definition(connection: Connection, job: TableJob) -> None:
+    wanted, server = job.entry.definition, connection.server
+    # foreign keys come with the swap: until then they would tie down the rows of others
+    wanted_sql = relations.without_links(wanted.create_sql)
     # MySQL's CHECK names are unique in a schema: staging has others while the live table stands
     named = server.family != "mysql"
-    found_sql = ddl.normalise(_definition(connection, job), constraint_names=named)
-    # foreign keys come with the swap: until then they would tie down the rows of others
-    wanted = relations.without_links(definition.create_sql)
-    if found_sql != ddl.normalise(wanted, constraint_names=named):
+    same = ddl_spelling.alike(wanted_sql, _definition(connection, job), constraint_names=named)
+    # a text may leave out what another version names; a sequence has no text to be in a collation
+    if same and server.version != job.server_version and not wanted.sequence:
+        found = catalog.table_definition(connection, job.staging, identity=False)
+        same = ddl_spelling.effective(found) == ddl_spelling.effective(wanted)
+    if not same:
         raise ProofFailed(
-            f"staging table {job.staging} is not defined as {definition.table} was",
+            f"staging table {job.staging} is not defined as {wanted.table} was",
             hint="compare SHOW CREATE TABLE of both; the live table is untouched",
         )
-    connection.execute(sql_tables.analyze_table(job.staging))
+
+
+def _count_by(connection: Connection, job: TableJob, wanted: Callable[[str], bool]) -> None:
+    """Count the rows by each index that is wanted and can be counted by."""
+    server, columns = connection.server, job.entry.definition.columns
+    visible = sql_tables.visible_index(server.family, server.version)
+    for (raw,) in connection.query(sql_tables.countable_indexes(job.staging, visible)):
+        index = (raw or b"").decode("utf-8")
+        if not wanted(index):
+            continue
+        row = connection.one(sql_tables.count_by_index(job.staging, columns, index))
+        counted = int(row[0] or 0) if row else 0
+        if counted != job.entry.digest.rows:
+            raise _wrong(job, f"{counted} rows by index `{index}`", job.entry.digest)
 
 
 def _digest(connection: Connection, job: TableJob, key_range: KeyRange | None) -> Digest:

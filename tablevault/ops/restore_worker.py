@@ -12,17 +12,24 @@ import threading
 import time
 from collections.abc import Callable
 
-from tablevault.errors import CannotComplete, ConnectionLost, TablevaultError
+from tablevault.errors import (
+    CannotComplete,
+    ConnectionLost,
+    Interrupted,
+    StatementFailed,
+    TablevaultError,
+)
 from tablevault.events import Event, Retrying
-from tablevault.mysql import server as servers
 from tablevault.mysql import session as sessions
 from tablevault.mysql import sql_tables
 from tablevault.mysql.connect import Connection
+from tablevault.ops import remains
 from tablevault.ops.loading import load_group
 from tablevault.ops.restore_board import (
     BuildIndex,
     CreateStaging,
     LoadGroup,
+    ProveRows,
     ProveTable,
     TableJob,
     Task,
@@ -31,6 +38,7 @@ from tablevault.ops.restore_proof import (
     clear_group,
     group_stands,
     index_stands,
+    prove_rows,
     prove_table,
 )
 from tablevault.ops.retrying import Patience
@@ -39,7 +47,7 @@ from tablevault.vault.chunk import ChunkReader
 from tablevault.vault.journal import Journal
 from tablevault.vault.store import Store
 
-_ROLLED_BACK_WITHIN_S = 600.0  # what a lost connection was doing is undone by then
+_HELD_LOOK_S = 0.1
 
 
 class Loader:
@@ -59,6 +67,8 @@ class Loader:
         self.live_bytes = 0  # text sent of the row group at hand
         self.pausing = ""  # the error after which it waits to try again
         self.pause_s = 0.0  # after each block; set by the coordinator when the server is pressed
+        self.held = False  # begin no rows and no index; set by the coordinator as well
+        self.holding = False  # it waits because it is held
         self.notes: queue.SimpleQueue[Event] = queue.SimpleQueue()  # for the coordinator to tell
         self._open_connection = open_connection
         self._store = store
@@ -82,6 +92,7 @@ class Loader:
                 try:
                     self._recover()
                     self.task, self.live_bytes = attempt, 0
+                    self._await_release(attempt)
                     self._carry_out(attempt)
                     return task
                 except TablevaultError as error:
@@ -96,7 +107,7 @@ class Loader:
                         raise
                     attempt = _again(task)
         finally:
-            self.task, self.live_bytes = None, 0
+            self.task, self.live_bytes, self.holding = None, 0, False
 
     def interrupt(self) -> None:
         """From any thread: end the task at hand at once, and begin no other try."""
@@ -111,9 +122,24 @@ class Loader:
                 self._load(task)
             case BuildIndex(job, number):
                 self._build_index(job, number)
+            case ProveRows(job, index):
+                prove_rows(self.connection, job, index)
             case ProveTable(job):
                 prove_table(self.connection, job)
                 self._journal.append("table proven", table=job.index)
+
+    def _await_release(self, task: Task) -> None:
+        """Between two transactions is where a loader that is held can wait: it holds nothing then.
+
+        The coordinator says why it waits, and bounds it.
+        """
+        if not isinstance(task, LoadGroup | BuildIndex):
+            return
+        while self.held:
+            self.holding = True
+            if self._stopping.wait(_HELD_LOOK_S):
+                raise Interrupted("stopped while it waited")
+        self.holding = False
 
     def _recover(self) -> None:
         """A new connection for one that was lost, once the server has let go of the old one."""
@@ -123,16 +149,7 @@ class Loader:
         self.connection = self._open_connection()
         if self._stopping.is_set():  # it was interrupted while there was nothing to interrupt
             self.connection.abort()
-        if servers.same_start(lost.server, self.connection.server):
-            # the server may not have noticed: what ran there runs on, and holds its locks
-            servers.kill(self.connection, lost.id)
-            within_s = _ROLLED_BACK_WITHIN_S
-            if not servers.await_gone(self.connection, lost.id, timeout_s=within_s):
-                raise CannotComplete(
-                    f"connection {lost.id}, which was lost, is still rolling back on the server "
-                    f"after {within_s:.0f} s",
-                    hint="wait until SHOW PROCESSLIST does not show it any more",
-                )
+        remains.end_lost(self.connection, lost)
 
     def _note(self, task: Task, error: TablevaultError, attempt: int, delay_s: float) -> None:
         self.notes.put(
@@ -176,11 +193,12 @@ class Loader:
                 self._count,
                 self._note_commit,
             )
-        except ConnectionLost as error:
-            if self._committing and not task.job.keyed:
+        except (ConnectionLost, StatementFailed) as error:
+            uncertain = self._committing and isinstance(error, ConnectionLost)
+            if not task.job.keyed and (uncertain or not task.job.undoes):
                 raise CannotComplete(
-                    f"{describe(task)}: the connection was lost in the commit, and without a key "
-                    f"nobody can tell whether the rows are there ({error.message})",
+                    f"{describe(task)}: {error.message}; without a key nobody can tell which of "
+                    "the rows are there",
                     hint="a resumed run loads this table from its beginning",
                 ) from error
             raise
@@ -210,7 +228,7 @@ class Loader:
         clause = job.indexes[number]
         self._journal.append("indexing", table=job.index, index=number, clause=clause)
         if not index_stands(self.connection, job, clause):
-            with sessions.defining(self.connection):
+            with sessions.building(self.connection), sessions.defining(self.connection):
                 self.connection.execute(sql_tables.alter_table(job.staging, clause))
         self._journal.append("indexed", table=job.index, index=number)
 
@@ -225,6 +243,10 @@ def describe(task: Task) -> str:
             return f"loading chunk {task.chunk.index}, row group {task.group} of {table}"
         case BuildIndex(job, number):
             return f"building index {number + 1} of {len(job.indexes)} of {table}"
+        case ProveRows(job, number):
+            if number is None:
+                return f"proving all rows of {table}"
+            return f"counting {table} by index {number + 1} of {len(job.indexes)}"
         case ProveTable():
             return f"proving {table}"
 

@@ -21,18 +21,21 @@ def resumed_options(state: RunState, now: RestoreOptions) -> RestoreOptions:
         kill_blockers=now.kill_blockers,
         allow_orphans=now.allow_orphans,
         emergency=now.emergency,
+        replicas=now.replicas,
+        max_lag_s=now.max_lag_s,
+        pressure_wait_s=now.pressure_wait_s,
         stall_action=now.stall_action,
         stalled_after_s=now.stalled_after_s,
     )
 
 
 def resumed_jobs(jobs: tuple[TableJob, ...], state: RunState) -> tuple[TableJob, ...]:
-    """Staging tables that cannot be gone on with are replaced: half created, or without a key."""
+    """Staging tables that cannot be gone on with are replaced: half created, nothing lasting."""
     return tuple(
         dataclasses.replace(
             job,
             replace_staging=job.index in state.creating
-            and (job.index not in state.created or not job.keyed),
+            and (job.index not in state.created or not job.lasting),
         )
         for job in jobs
     )
@@ -62,7 +65,8 @@ def recorded(options: RestoreOptions) -> dict[str, object]:
 
 def _remembered(record: Mapping[str, object]) -> RestoreOptions:
     values = dict(record)
-    values["patterns"] = tuple(values["patterns"])  # type: ignore[arg-type]
+    for name in ("patterns", "reached_by"):
+        values[name] = tuple(values.get(name, ()))  # type: ignore[arg-type]
     if values["as_table"]:
         values["as_table"] = TableName(*values["as_table"])  # type: ignore[misc]
     return RestoreOptions(**values)  # type: ignore[arg-type]

@@ -3,7 +3,8 @@
 A conflict (deadlock, lock wait) is over in a moment and is tried a few times.  A server that is
 away may be starting again, with a crash recovery before it, so it is given minutes, anew each time
 that it was there in between; but a step that ends the connection again and again is given up.
-Everything else fails at once: trying it again would only let the others run on for nothing.
+Everything else fails at once, an account that is no longer let in as well: trying it again would
+only let the others run on for nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tablevault.errors import (
+    AccountRefused,
     ConnectionLost,
     ServerUnavailable,
     StatementFailed,
@@ -38,6 +40,8 @@ class Patience:
         """Seconds to wait before the next try after `error`; None when there is to be none."""
         self.attempts += 1
         delay_s = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0**self.attempts)
+        if isinstance(error, AccountRefused):
+            return None
         if isinstance(error, ServerUnavailable):
             now = self._clock()
             if isinstance(error, ConnectionLost):  # it was there until now

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,8 @@ from tablevault.engine.pool import TICK_S, run_aside
 from tablevault.errors import Interrupted, TablevaultError
 from tablevault.events import Progress, Reporter, RunBegan, RunEnded, TableProgress, Waiting
 from tablevault.ops.status import shown
+from tablevault.vault.catalog import reading
+from tablevault.vault.store import Store
 
 R = TypeVar("R")
 
@@ -23,6 +25,11 @@ class Ending:
     """How a run that raises nothing ends; set to "findings" by a check that found some."""
 
     status: str = "ok"
+    held: ExitStack = field(default_factory=ExitStack)
+
+    def reads(self, store: Store, snapshot_id: str) -> None:
+        """Keep a snapshot from being removed until the run has ended.  Raises as `reading`."""
+        self.held.enter_context(reading(store, snapshot_id))
 
 
 @contextmanager
@@ -41,7 +48,7 @@ def reported(
     """
     with shown(reporter, state_dir):
         reporter.emit(RunBegan(operation=operation, snapshot=snapshot, tables=tuple(tables)))
-        with _told_how_it_ends(reporter, operation) as ending:
+        with _told_how_it_ends(reporter, operation) as ending, ending.held:
             yield ending
 
 
@@ -92,10 +99,13 @@ class ProgressSampler:
     add up to one percentage; a unit is what a byte of rows costs.
     """
 
-    def __init__(self, reporter: Reporter, cost_total: float = 0.0) -> None:
+    def __init__(
+        self, reporter: Reporter, cost_total: float = 0.0, expected_rate_s: float = 0.0
+    ) -> None:
+        """`expected_rate_s` is in cost units: what is gone by until something has moved."""
         self._reporter = reporter
         self.cost_total = cost_total
-        self._cost = Meter()
+        self._cost = Meter(expected_rate_s)
         self._bytes = Meter()
 
     def show(

@@ -18,6 +18,8 @@ from tablevault.model import TableName, TriggerSettings
 from tablevault.mysql.server import START_TOLERANCE_S
 from tablevault.vault.journal import Entry, list_runs
 
+REPAIR = "repair"  # the operation, as the journal names it
+DRILL = "drill"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -35,6 +37,7 @@ class RunTable:
     create_sql: str = ""  # as the snapshot has it
     triggers: tuple[str, ...] = ()
     trigger_settings: tuple[TriggerSettings, ...] = ()
+    inline: bool | None = None  # of a restore: whether secondary indexes come with the rows
 
 
 @dataclass
@@ -52,12 +55,18 @@ class RunState:
     creating: set[int] = field(default_factory=set)
     created: set[int] = field(default_factory=set)
     begun: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
-    status: str = "begun"  # proven | swapping | swapped | rolling back | rolled back | cleaned
+    # of a restore: proven | swapping | swapped | rolling back | rolled back | cleaned
+    # of a repair: comparing | repairing | repaired | undoing | undone | cleaned
+    # of a drill: drilling | drilled | cleaned
+    status: str = "begun"
     had_live: Mapping[str, bool] = field(default_factory=dict)  # by target, at the swap
     plan: Mapping[str, Any] | None = None  # of the cut-over that was begun last
     swap_plan: Mapping[str, Any] | None = None  # of the swap
     only_restored: Mapping[str, int | None] = field(default_factory=dict)  # rows, at the swap
+    altering: bool = False  # a repair has begun to alter live tables
+    without_triggers: set[int] = field(default_factory=set)  # tables that a repair left so
     trials: set[TableName] = field(default_factory=set)  # made to try something out
+    scratch: set[str] = field(default_factory=set)  # schemas that a drill has made, or was about to
 
     def begun_groups(self) -> dict[int, frozenset[tuple[int, int]]]:
         """Per table, the row groups whose transaction may have been committed."""
@@ -66,12 +75,18 @@ class RunState:
 
 _STATUSES = {
     "proven all": "proven",
+    "drilled": "drilled",
     "swapping": "swapping",
     "swapped": "swapped",
     "swap given up": "proven",
     "rolling back": "rolling back",
     "rolled back": "rolled back",
     "rollback given up": "swapped",
+    "comparing": "comparing",
+    "saved": "repairing",
+    "repaired": "repaired",
+    "undoing": "undoing",
+    "undone": "undone",
     "cleaned": "cleaned",
 }
 
@@ -97,10 +112,23 @@ def replay(run: str, entries: Iterable[Entry]) -> RunState:
             state.created.add(table)
         elif kind == "loading" and table is not None:
             state.begun.setdefault(table, set()).add((entry["chunk"], entry["group"]))
+        elif kind == "altering":
+            state.altering = True
+            state.status = "repairing"
         elif kind == "trial":
             state.trials.update(TableName(*names) for names in entry["tables"])
+        elif kind == "creating schema":
+            state.scratch.add(entry["schema"])
+        elif kind == "schema refused":
+            state.scratch.discard(entry["schema"])
+        elif kind == "triggers off":
+            state.without_triggers.add(entry["table"])
+        elif kind == "triggers on":
+            state.without_triggers.discard(entry["table"])
         elif kind in _STATUSES:
             state.status = _STATUSES[kind]
+            if kind == "comparing" and state.altering:  # a live table is another one already
+                state.status = "repairing"
             state.had_live = entry.get("had_live", state.had_live)
             if kind in ("swapping", "rolling back"):
                 state.plan = entry.get("plan")
@@ -109,13 +137,23 @@ def replay(run: str, entries: Iterable[Entry]) -> RunState:
     return state
 
 
+def reached_by(state: RunState) -> tuple[str, ...]:
+    """The command-line options by which the run's server is reached, as they were given."""
+    return tuple(state.options.get("reached_by", ()))
+
+
 _NAMES = ("source", "target", "staging", "kept", "undone")
 
 
-def header(snapshot: str, options: Mapping[str, Any], tables: Iterable[RunTable]) -> dict[str, Any]:
-    """The first entry of a restore's journal."""
+def header(
+    snapshot: str,
+    options: Mapping[str, Any],
+    tables: Iterable[RunTable],
+    operation: str = "restore",
+) -> dict[str, Any]:
+    """The first entry of the journal of a restore, or a drill."""
     return {
-        "operation": "restore",
+        "operation": operation,
         "snapshot": snapshot,
         "options": dict(options),
         "tables": [dataclasses.asdict(table) for table in tables],
@@ -134,6 +172,7 @@ def run_folder(state_dir: Path, run: str) -> Path:
 
 def _read_header(state: RunState, entry: Mapping[str, Any]) -> None:
     state.operation = entry["operation"]
+    state.status = {REPAIR: "comparing", DRILL: "drilling"}.get(state.operation, "begun")
     state.snapshot = entry["snapshot"]
     state.options = entry["options"]
     state.tables = tuple(
@@ -143,6 +182,7 @@ def _read_header(state: RunState, entry: Mapping[str, Any]) -> None:
             size_bytes=table["size_bytes"],
             create_sql=table.get("create_sql", ""),
             triggers=tuple(table.get("triggers", ())),
+            inline=table.get("inline"),
             trigger_settings=tuple(
                 TriggerSettings(**one) for one in table.get("trigger_settings", ())
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from tablevault.errors import ConnectionLost, TablevaultError
+from tablevault.ops import exchange
 from tablevault.ops.cutover import Cutover
 from tablevault.ops.cutover_plan import Plan, from_record
 from tablevault.ops.options import SwapResult
@@ -30,6 +31,14 @@ def come_to_rest(site: Site) -> SwapResult:
 def settle(site: Site) -> None:
     """Take a cut-over whose process died to its end, or, if it had not renamed yet, back."""
     state = site.state
+    forward = exchange.settle_partition(site) if site.partition else _settle_tables(site)
+    state.status, kind = _AT_REST[state.status, forward]
+    site.note(kind, had_live=dict(state.had_live))
+
+
+def _settle_tables(site: Site) -> bool:
+    """Bring foreign keys and triggers to where the tables are; whether these have moved."""
+    state = site.state
     plan = from_record(state.plan) if state.plan else site.bare_plan()
     cut = Cutover(state.run, plan, site.hands, kill_blockers=site.wishes.kill_blockers)
     forward = cut.arrived()
@@ -38,8 +47,7 @@ def settle(site: Site) -> None:
         cut.carry_out(forward, site.wishes.lock_wait_s, to_an_end_s=0.0)
     if not forward:
         cut.clear()
-    state.status, kind = _AT_REST[state.status, forward]
-    site.note(kind, had_live=dict(state.had_live))
+    return forward
 
 
 def carry_out(site: Site, cut: Cutover, given_up: str) -> None:

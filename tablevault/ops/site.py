@@ -52,6 +52,11 @@ class Site:
     narrator: Narrator
     wishes: Wishes
 
+    @property
+    def partition(self) -> str:
+        """The one partition that the run is about; empty: it is about whole tables."""
+        return str(self.state.options.get("partition") or "")
+
     def note(self, kind: str, **fields: Any) -> None:
         """Journal where the run stands now."""
         self.journal.append(kind, **fields)
@@ -61,14 +66,21 @@ class Site:
         """Raise CannotComplete when a staging table has gone."""
         for table in self.state.tables:
             if not relations.exists(self.hands.main, table.staging):
-                raise CannotComplete(f"staging table {table.staging} is not there any more")
+                raise CannotComplete(
+                    f"staging table {table.staging} is not there any more",
+                    hint=f"drop what is left with `tablevault cleanup {self.state.run}`, and "
+                    "restore again",
+                )
 
     def require_kept(self) -> None:
         """Raise CannotComplete when a table that was live has gone."""
         for table in self.state.tables:
             had = self.state.had_live.get(str(table.target))
             if had and not relations.exists(self.hands.main, table.kept):
-                raise CannotComplete(f"the kept table {table.kept} is not there any more")
+                raise CannotComplete(
+                    f"the kept table {table.kept} is not there any more: the swap cannot be undone",
+                    hint=f"drop what is left with `tablevault cleanup {self.state.run}`",
+                )
 
     def bare_plan(self) -> Plan:
         """The plan of a run whose journal has none: tables alone."""

@@ -6,13 +6,14 @@ snapshot: the manifest is what makes one, and it is written when everything else
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import tablevault
-from tablevault.errors import Interrupted, UsageError
+from tablevault.errors import Interrupted, TablevaultError, UsageError
 from tablevault.events import (
     Observer,
     Reporter,
@@ -21,20 +22,30 @@ from tablevault.events import (
 from tablevault.model import Snapshot, TableDef, TableEntry
 from tablevault.mysql import session as sessions
 from tablevault.mysql.connect import Connection, ConnectOptions, Purpose
-from tablevault.names import MANIFEST, new_snapshot_id, valid_snapshot_name
+from tablevault.names import MANIFEST, valid_snapshot_name
+from tablevault.ops.base import Bases, find_bases
 from tablevault.ops.checks_vault import tight_vault
 from tablevault.ops.consistent import (
     Connections,
     ConsistentRead,
     assert_unaltered,
     choose_tables,
+    lock_notice,
     open_consistent_read,
 )
 from tablevault.ops.options import SnapshotOptions
-from tablevault.ops.read_crew import ReadCrew, TableRead
-from tablevault.ops.running import aside, reported
-from tablevault.vault.catalog import SnapshotBeingWritten, begin_snapshot, clean_leftovers
+from tablevault.ops.read_crew import ReadCrew
+from tablevault.ops.running import Ending, aside, reported
+from tablevault.ops.table_read import TableRead
+from tablevault.vault.catalog import (
+    SnapshotBeingWritten,
+    begin_snapshot,
+    clean_leftovers,
+    unused_snapshot_id,
+)
 from tablevault.vault.chunklist import write_chunk_list
+from tablevault.vault.memory import Memory
+from tablevault.vault.records import features_of
 from tablevault.vault.store import Store
 
 
@@ -57,17 +68,21 @@ def snapshot(
             f"{options.name!r} cannot be the name of a snapshot",
             hint="use letters, digits, dot, dash and underscore",
         )
-    snapshot_id = new_snapshot_id(options.name)
+    snapshot_id = unused_snapshot_id(store, options.name)
     reporter = Reporter(snapshot_id, observer)
     with (
-        reported(reporter, "snapshot", snapshot=snapshot_id, state_dir=state_dir),
+        reported(reporter, "snapshot", snapshot=snapshot_id, state_dir=state_dir) as ending,
         ExitStack() as stack,
     ):
         reporter.begin_phase("planning", "tables and keys")
         for leftover in clean_leftovers(store):
             reporter.hint(f"removed the remains of snapshot {leftover}, which was never completed")
         connections = Connections(stack)
-        control, definitions = _look(reporter, target, store, connections, options)
+        control, definitions = _look(reporter, target, connections, options)
+        bases = _bases(reporter, ending, store, control, definitions, options)
+        notice = lock_notice(definitions, options)
+        if notice is not None:
+            reporter.hint(notice)
         writing = stack.enter_context(begin_snapshot(store, snapshot_id))
         reporter.begin_phase("locking", options.lock)
         read = aside(
@@ -81,22 +96,23 @@ def snapshot(
         count = len(read.definitions)
         what = f"{count} table" if count == 1 else f"{count} tables"
         reporter.begin_phase("reading", f"{what}, lock {read.lock.kind}")
-        crew = ReadCrew(target, store, snapshot_id, options, reporter, read)
+        crew = ReadCrew(target, store, snapshot_id, options, reporter, read, bases)
         crew.run()
         reporter.begin_phase("sealing", "definitions, chunk lists, manifest")
         with _too_late_to_interrupt(store, snapshot_id):
-            return aside(
+            manifest = aside(
                 reporter,
                 "sealing the snapshot",
-                lambda: _seal(store, writing, options, read, crew.tables),
+                lambda: _seal(store, writing, options, read, crew),
                 connections.abort,
             )
+            _remember(reporter, store, manifest, crew)
+            return manifest
 
 
 def _look(
     reporter: Reporter,
     target: ConnectOptions,
-    store: Store,
     connections: Connections,
     options: SnapshotOptions,
 ) -> tuple[Connection, tuple[TableDef, ...]]:
@@ -106,11 +122,30 @@ def _look(
         control = connections.open(target, Purpose.CONTROL)
         return control, choose_tables(control, options)
 
-    control, definitions = aside(reporter, "reading definitions", ask, connections.abort)
-    tight = tight_vault(store, sum(one.estimated_bytes for one in definitions))
+    return aside(reporter, "reading definitions", ask, connections.abort)
+
+
+def _bases(
+    reporter: Reporter,
+    ending: Ending,
+    store: Store,
+    control: Connection,
+    definitions: Sequence[TableDef],
+    options: SnapshotOptions,
+) -> Bases:
+    """What an incremental snapshot builds on; of a full one, nothing."""
+    bases = Bases()
+    if options.incremental or options.base is not None:
+        bases = aside(
+            reporter,
+            "looking for earlier snapshots",
+            lambda: find_bases(store, ending, options, control.server, definitions),
+        )
+    written = [one for one in definitions if one.table not in bases.of]
+    tight = tight_vault(store, sum(one.estimated_bytes for one in written))
     if tight is not None:
         reporter.hint(tight)
-    return control, definitions
+    return bases
 
 
 @contextmanager
@@ -132,11 +167,11 @@ def _seal(
     writing: SnapshotBeingWritten,
     options: SnapshotOptions,
     read: ConsistentRead,
-    tables: Sequence[TableRead],
+    crew: ReadCrew,
 ) -> Snapshot:
     """Prove that nothing was altered meanwhile, then write the manifest: the snapshot exists."""
     assert_unaltered(read.control, read.definitions)
-    entries = tuple(_write_list(store, writing.id, table) for table in tables)
+    entries = tuple(_write_list(store, writing.id, table) for table in crew.tables)
     manifest = Snapshot(
         id=writing.id,
         name=options.name,
@@ -146,7 +181,8 @@ def _seal(
         lock=read.lock.kind,
         binlog=read.binlog,
         tables=entries,
-        hints=read.hints,
+        features=features_of(entries),
+        hints=(*read.hints, *crew.hints),
         tool_version=tablevault.__version__,
         session=sessions.digest_settings(read.readers[0].session),
     )
@@ -158,4 +194,27 @@ def _seal(
 def _write_list(store: Store, snapshot_id: str, table: TableRead) -> TableEntry:
     chunks = sorted(table.chunks, key=lambda chunk: chunk.index)
     plan = table.plan
-    return write_chunk_list(store, snapshot_id, plan.definition, chunks, where=plan.where)
+    entry = write_chunk_list(store, snapshot_id, plan.definition, chunks, where=plan.where)
+    return dataclasses.replace(entry, reused=table.reused)
+
+
+def _remember(reporter: Reporter, store: Store, manifest: Snapshot, crew: ReadCrew) -> None:
+    """What was taken over was proven row by row just now: no verification need begin with it."""
+    taken = [
+        (entry, index)
+        for entry, table in zip(manifest.tables, crew.tables, strict=True)
+        for index in table.taken
+    ]
+    if not taken:
+        return
+
+    def keep() -> None:
+        memory = Memory(store, manifest, manifest.finished)
+        for entry, index in taken:
+            memory.note(entry, index, "rows", manifest.created)
+        memory.save(manifest.id)
+
+    try:
+        aside(reporter, "remembering what was proven", keep)
+    except TablevaultError as error:
+        reporter.hint(f"what was proven could not be remembered: {error.message}")

@@ -1,5 +1,7 @@
 """What a run leaves for others to look at: `<state-dir>/<run>/status.json`, about once a second.
 
+Beside it the history, which is kept for a report.
+
 An observer keeps the latest event of each kind; a thread of its own writes them to the file, so
 that the coordinator does no file I/O.  The file is a convenience: it is replaced whole, never
 fsynced, and a disk that is full or gone costs the run nothing but its onlookers.  The truth about
@@ -33,7 +35,8 @@ from tablevault.events import (
     Waiting,
     to_record,
 )
-from tablevault.names import JOURNAL, STATUS
+from tablevault.names import HISTORY, JOURNAL, STATUS
+from tablevault.ops.history import History
 from tablevault.vault.files import FILE_MODE, make_folders
 
 VERSION = 1
@@ -84,8 +87,10 @@ class StatusWriter:
         self._said_at = time.time()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._body, name="status", daemon=True)
+        self._history = History(folder)
 
     def __call__(self, event: Event) -> None:
+        self._history(event)
         self._said_at = event.time
         if isinstance(event, RunBegan):
             self._began = event
@@ -119,6 +124,8 @@ class StatusWriter:
         """Whether a status is on the file system now; never raises."""
         if self._began is None:
             return False
+        with contextlib.suppress(OSError):
+            self._history.flush()
         with contextlib.suppress(OSError, RuntimeError):  # a deque that grew while it was read
             _replace(self._folder, self._record())
             return True
@@ -224,6 +231,6 @@ def _forget_old(state_dir: Path) -> None:
     """Remove what old runs left that made nothing: folders with a status and without a journal."""
     for file in state_dir.glob(f"*/{STATUS}"):
         old = time.time() - file.stat().st_mtime > _FORGOTTEN_AFTER_S
-        if old and {entry.name for entry in file.parent.iterdir()} == {STATUS}:
+        if old and {entry.name for entry in file.parent.iterdir()} <= {STATUS, HISTORY}:
             assert not (file.parent / JOURNAL).exists()
             shutil.rmtree(file.parent, ignore_errors=True)

@@ -9,18 +9,21 @@ application for longer; the table that was live stays under a name that `rollbac
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tablevault.errors import ConnectionLost, TablevaultError
+from tablevault.errors import CannotComplete, ConnectionLost, TablevaultError
 from tablevault.events import Observer, Reporter, silent
 from tablevault.mysql.connect import ConnectOptions
-from tablevault.ops import remains
+from tablevault.ops import remains, ways
 from tablevault.ops.hands import open_hands
-from tablevault.ops.leftovers import drop_leftovers
+from tablevault.ops.leftovers import drop_leftovers, drop_scratch
 from tablevault.ops.narrator import Narrator
 from tablevault.ops.options import SwapResult, TableResult
+from tablevault.ops.repair_state import read_state
+from tablevault.ops.repair_triggers import bring_back
 from tablevault.ops.running import reported
 from tablevault.ops.runs import RunState, replay, run_folder
 from tablevault.ops.settling import MOVING, come_to_rest, run_again, settle
@@ -93,6 +96,14 @@ def swap_proven(
     return _beside(target, journal, reporter, wishes, swap_tables)
 
 
+def clean_up(
+    target: ConnectOptions, journal: Journal, reporter: Reporter, lock_wait_s: float
+) -> SwapResult:
+    """The removal at the end of a drill, within the same run; what still runs is ended first."""
+    _end_leftovers(target, replay(reporter.run, journal.entries), reporter)
+    return _beside(target, journal, reporter, Wishes(lock_wait_s), _clean)
+
+
 def _operate(
     target: ConnectOptions,
     run: str,
@@ -107,9 +118,12 @@ def _operate(
     with Journal.open(run_folder(state_dir, run)) as journal:
         state = replay(run, journal.entries)
         names = [str(table.target) for table in state.tables]
-        with reported(
-            reporter, operation, snapshot=state.snapshot, tables=names, state_dir=state_dir
-        ) as ending:
+        with (
+            reported(
+                reporter, operation, snapshot=state.snapshot, tables=names, state_dir=state_dir
+            ) as ending,
+            ways.told(journal, run, operation),
+        ):
             reporter.begin_phase("swapping" if operation == "swap" else operation)
             _end_leftovers(target, state, reporter)
             result = _beside(target, journal, reporter, wishes, step)
@@ -134,15 +148,19 @@ def _beside(
     """Carry out `step` in a thread; when it is cut off, see that nothing is left half done."""
     narrator = Narrator("connecting")
     opened: list[Site] = []
+    interrupted = threading.Event()
 
     def call() -> SwapResult:
         state = replay(reporter.run, journal.entries)
         log_bin = bool(state.options.get("log_bin", True))
         with open_hands(target, journal, narrator, log_bin=log_bin) as hands:
             opened.append(Site(target, hands, journal, state, narrator, wishes))
+            if interrupted.is_set():  # while it connected: there was nothing to abort then
+                raise CannotComplete("interrupted before it began")
             return step(opened[0])
 
     def interrupt() -> None:
+        interrupted.set()
         for site in opened:
             site.hands.abort()
 
@@ -167,7 +185,11 @@ def _clean(site: Site) -> SwapResult:
     began = time.monotonic()
     if site.state.status in MOVING:
         settle(site)
+    if site.state.without_triggers:  # of a repair that was killed: they come before anything goes
+        entries = site.journal.entries
+        bring_back(site.hands, read_state(entries), site.journal, site.wishes.lock_wait_s)
     dropped = drop_leftovers(site)
+    drop_scratch(site)
     site.note("cleaned", had_live=dict(site.state.had_live))
     result = site.result("cleaned", began)
     tables = tuple(TableResult(table.table, 0, 0) for table in result.tables)

@@ -6,6 +6,7 @@ import time
 
 from tablevault.errors import CannotComplete, ConsentNeeded
 from tablevault.ops import cutover_checks as checks
+from tablevault.ops import exchange
 from tablevault.ops.cutover import Cutover
 from tablevault.ops.cutover_plan import Plan, from_record, to_record
 from tablevault.ops.entangled import plan_rollback, prove
@@ -29,6 +30,8 @@ def roll_back_tables(site: Site) -> SwapResult:
     if state.status != "swapped":
         raise CannotComplete(f"run {state.run} is {state.status}: there is no swap to undo")
     site.require_kept()
+    if site.partition:
+        return exchange.roll_back_partition(site, began)
     plan = plan_rollback(
         site.hands, state, from_record(state.swap_plan) if state.swap_plan else None
     )

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from tablevault.errors import CannotComplete
 from tablevault.model import Finding, TableName
 from tablevault.ops import cutover_checks as checks
+from tablevault.ops import exchange
 from tablevault.ops.carry import carry, require_key
 from tablevault.ops.cutover import Cutover
 from tablevault.ops.cutover_plan import Plan, from_record, to_record
 from tablevault.ops.entangled import plan_swap, prove
 from tablevault.ops.options import SwapResult
+from tablevault.ops.sequence_values import moves_sequence
 from tablevault.ops.settling import MOVING, carry_out, settle, tell_window
 from tablevault.ops.site import Site
 
@@ -23,14 +25,13 @@ def swap_tables(site: Site) -> SwapResult:
     state = site.state
     if state.status in MOVING:
         settle(site)
+    if site.partition:
+        return exchange.swap_partition(site, began)
     if state.status == "swapped":
         plan = from_record(state.swap_plan) if state.swap_plan else site.bare_plan()
         return _finish(site, plan, began, {}, Cutover(state.run, plan, site.hands))
     if state.status != "proven":
-        raise CannotComplete(
-            f"run {state.run} is {state.status}, not proven",
-            hint=f"complete it with: tablevault restore --resume {state.run}",
-        )
+        raise CannotComplete(f"run {state.run} is {state.status}, not proven")
     site.require_staging()
     plan = plan_swap(site.hands, state)
     prove(site.hands, state.run, plan)
@@ -65,7 +66,7 @@ def _look_before(
     counted: dict[TableName, int | None] = {}
     only_restored: dict[str, int | None] = {}
     for move in plan.moves:
-        if not move.replaces or move.incoming is None:
+        if not move.replaces or move.incoming is None or moves_sequence(hands, move):
             continue
         if wishes.keep_new:
             require_key(hands, move.target)
@@ -104,7 +105,7 @@ def _finish(
     carried: dict[TableName, int] = {}
     if site.wishes.keep_new:
         for move in plan.moves:
-            if move.replaces:
+            if move.replaces and not moves_sequence(site.hands, move):
                 carried[move.target] = _carry_over(site, move.aside, move.target, findings)
     findings += checks.differences_after(site.hands, site.state, plan)
     _tell_renamed_checks(site)

@@ -17,7 +17,6 @@ from tablevault.ops.diagnosis import Diagnosis, Doing, diagnose
 from tablevault.ops.lookout import Lookout, View
 
 WARN, CANCEL, ABORT = "warn", "cancel", "abort"
-ACTIONS = (WARN, CANCEL, ABORT)
 _ACT_FROM_SEVERITY = 2  # a stall is said once before anything is done about it
 _RECENT_S = 5.0  # whether the server works is told from the last seconds, not since the beginning
 
@@ -46,13 +45,14 @@ class Watchdog:
         self._before: View | None = None  # of some seconds ago
         self._newer: View | None = None
 
-    def tick(self, figures: Hashable) -> None:
+    def tick(self, figures: Hashable, *, suspects: bool = False) -> None:
         """Look whether `figures` moved since the last tick, and say what is to be said.
 
+        `suspects`: the lookout shall look deep also while they move.
         Raises CannotComplete when the action is "abort" and the stall lasts.
         """
         still = self._stillness.observe(time.monotonic(), figures)
-        self._lookout.deep = still is not None
+        self._lookout.deep = suspects or still is not None
         if still is None:
             self._before = self._newer = None
             return

@@ -18,11 +18,13 @@ from tablevault import events
 from tablevault.errors import TablevaultError, UsageError
 from tablevault.events import Event, Observer, Waiting, silent
 from tablevault.names import JOURNAL, STATUS
-from tablevault.ops.runs import RunState, replay
+from tablevault.ops.runs import REPAIR, RunState, reached_by, replay
 from tablevault.ops.status import Status, process_lives, read_status
+from tablevault.ops.ways import UNTOUCHED, ways_on
 from tablevault.vault.journal import Entry, is_running, read_journal
 
 LOOK_EVERY_S = 0.5
+_WELL = ("proven", "swapped", "cleaned", "repaired", "undone")
 _SILENT_AFTER_S = 5.0  # a coordinator speaks twice a second
 _TAKEOVER_WITHIN_S = 10.0  # from a resuming process's lock on the journal to its first status
 
@@ -43,6 +45,7 @@ class RunEnd:
     last_seen: float | None = None  # Unix seconds
     came_to: tuple[str, ...] = ()  # what is done, from the journal
     ways: tuple[tuple[str, str], ...] = ()  # what for, and the command; the run's id follows it
+    reached_by: tuple[str, ...] = ()  # the connection options that the run began with
 
     @property
     def well(self) -> bool:
@@ -183,12 +186,13 @@ def _how_it_ended(folder: Path, status: Status | None) -> RunEnd:
         last_seen=entries[-1]["time"] if entries else None,
         came_to=(*_came_to(state, entries), *damage) if state else damage,
         ways=ways_on(state.status) if state else (),
+        reached_by=reached_by(state) if state else (),
     )
     if status is not None:
         end = _with_status(end, status)
     if end.outcome != "died":
         return end
-    if state is not None and status is None and state.status in ("proven", "swapped", "cleaned"):
+    if state is not None and status is None and state.status in _WELL:
         return dataclasses.replace(end, outcome="ok")  # made by a version that left no status
     message, hint = _death(end, state)
     return dataclasses.replace(end, message=message, hint=hint)
@@ -216,7 +220,7 @@ def _death(end: RunEnd, state: RunState | None) -> tuple[str, str]:
     where = f" in phase {end.phase}" if end.phase else ""
     message = f"the process of {end.operation} {end.run} is gone: it died{where}"
     if state is not None:
-        hint = "the live tables are untouched" if state.status in ("begun", "proven") else ""
+        hint = "the live tables are untouched" if state.status in UNTOUCHED else ""
         return message, hint or "the journal says between which steps; the next command settles it"
     if end.operation == "snapshot":
         hint = "a snapshot that was not completed does not exist: take it again"
@@ -224,21 +228,10 @@ def _death(end: RunEnd, state: RunState | None) -> tuple[str, str]:
     return message, "it had made nothing on the server yet"
 
 
-def ways_on(state: str) -> tuple[tuple[str, str], ...]:
-    """What can be done with a restore whose journal ends in `state`."""
-    clean = ("to drop what it made", "cleanup")
-    return {
-        "begun": (("to go on", "restore --resume"), clean),
-        "proven": (("to put the tables in place", "swap"), clean),
-        "swapping": (("to find out and go on", "swap"),),
-        "swapped": (("to undo it", "rollback"), ("when all is well", "cleanup")),
-        "rolling back": (("to find out and go on", "rollback"),),
-        "rolled back": (clean,),
-    }.get(state, ())
-
-
 def _came_to(state: RunState, entries: list[Entry]) -> tuple[str, ...]:
-    """How far a restore came, counted in what its journal says is done."""
+    """How far a run came, counted in what its journal says is done."""
+    if state.operation == REPAIR:
+        return _repair_came_to(state, entries)
     kinds = ("created", "proven", "indexed", "table proven")
     done: dict[str, set[tuple[int, ...]]] = {kind: set() for kind in kinds}
     for entry in entries:
@@ -251,6 +244,22 @@ def _came_to(state: RunState, entries: list[Entry]) -> tuple[str, ...]:
         f"row groups loaded and proven: {len(done['proven'])}",
         f"indexes built: {len(done['indexed'])}",
         f"tables proven as a whole: {len(done['table proven'])} of {total}",
+    )
+
+
+def _repair_came_to(state: RunState, entries: list[Entry]) -> tuple[str, ...]:
+    """How far a repair came; first of all, which tables are without their triggers."""
+    batches = {kind: set[tuple[int, int]]() for kind in ("put back", "taken back")}
+    staged = 0
+    for entry in entries:
+        staged = 0 if entry["kind"] == "comparing" else staged + (entry["kind"] == "staged")
+        if entry["kind"] in batches:
+            batches[entry["kind"]].add((entry["table"], entry["number"]))
+    bare = [str(state.tables[number].target) for number in sorted(state.without_triggers)]
+    return (
+        *(f"{table} IS WITHOUT TRIGGERS: going on makes them again" for table in bare),
+        f"batches staged: {staged}",
+        *(f"batches {kind}: {len(done)}" for kind, done in batches.items() if done),
     )
 
 
