@@ -9,15 +9,25 @@ import sys
 import click
 
 import tablevault
+from tablevault.cli.commands_diff import diff_command
 from tablevault.cli.commands_doctor import doctor_command
+from tablevault.cli.commands_drill import drill_command
+from tablevault.cli.commands_guard import guard_command
+from tablevault.cli.commands_job import job_command, schedule_command
+from tablevault.cli.commands_man import man_command
+from tablevault.cli.commands_prune import prune_command
+from tablevault.cli.commands_query import query_command
+from tablevault.cli.commands_repair import repair_command
+from tablevault.cli.commands_report import report_command
 from tablevault.cli.commands_restore import restore_command
+from tablevault.cli.commands_runs import runs_command
 from tablevault.cli.commands_snapshot import (
     list_command,
     show_command,
     snapshot_command,
-    verify_command,
 )
 from tablevault.cli.commands_swap import cleanup_command, rollback_command, swap_command
+from tablevault.cli.commands_verify import verify_command
 from tablevault.cli.commands_watch import watch_command
 from tablevault.cli.invocation import invocation
 from tablevault.cli.parser import Command, Group, option
@@ -62,15 +72,26 @@ def demo_command(ctx: click.Context, /, scale: float, **_: object) -> int:
 
 for _command in (
     snapshot_command,
+    guard_command,
     restore_command,
     swap_command,
     rollback_command,
     cleanup_command,
     verify_command,
+    diff_command,
+    repair_command,
+    drill_command,
     list_command,
     show_command,
+    prune_command,
+    query_command,
     doctor_command,
     watch_command,
+    runs_command,
+    report_command,
+    job_command,
+    schedule_command,
+    man_command,
 ):
     app.add_command(_command)
 if importlib.util.find_spec("tablevault.demo.story") is not None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tablevault.cli import parser, units
+from tablevault.cli import completing, parser, units
 from tablevault.cli.invocation import invocation
 from tablevault.cli.parser import Command, option
 from tablevault.cli.running import finish
 from tablevault.cli.target import connect_options, open_vault, setting, state_dir, table_patterns
 from tablevault.cli.units import printable
+from tablevault.cli.ways import completed
 
 if TYPE_CHECKING:
     from tablevault.ops.checkup import Advice
@@ -26,7 +28,7 @@ _PURPOSES = {
 
 
 @click.command("doctor", cls=Command, exits=(3, 4, 5, 6))
-@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@click.argument("tables", nargs=-1, metavar="[TABLE]...", shell_complete=completing.tables)
 @option(
     "--for",
     "purpose",
@@ -35,7 +37,10 @@ _PURPOSES = {
     help="What is to be prepared: all (default), snapshot, or restore with its swap.",
 )
 @option(
-    "--snapshot", metavar="SNAPSHOT", help="Look at the tables of this snapshot, for a restore."
+    "--snapshot",
+    metavar="SNAPSHOT",
+    shell_complete=completing.snapshots,
+    help="Look at the tables of this snapshot, for a restore.",
 )
 @option("--no-binlog", is_flag=True, help="As for a restore with --no-binlog.")
 @parser.threads_option
@@ -71,8 +76,13 @@ def doctor_command(
     runs = state_dir(ctx) if store is not None or setting(ctx, "state_dir") else None
     result = doctor(connect_options(ctx), options, store=store, state_dir=runs)
     about = invocation(ctx)
+    result = replace(result, findings=tuple(_whole(ctx, one) for one in result.findings))
     shown = _text(result, verbose=bool(about.verbose), quiet=about.quiet)
     return finish(ctx, _record(result), shown, findings=bool(result.fatal))
+
+
+def _whole(ctx: click.Context, one: Advice) -> Advice:
+    return replace(one, remedy=completed(ctx, one.remedy)) if one.remedy else one
 
 
 def _vault_is_there(ctx: click.Context) -> bool:

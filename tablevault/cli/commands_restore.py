@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tablevault.cli import parser, types
+from tablevault.cli import completing, parser, types
 from tablevault.cli.commands_swap import ask, cut_over, cut_over_options, ways_on
 from tablevault.cli.invocation import invocation
 from tablevault.cli.output import say, tell
 from tablevault.cli.parser import Command, option
 from tablevault.cli.running import finish, observed
-from tablevault.cli.target import connect_options, follow_up, open_vault, setting, state_dir
+from tablevault.cli.target import connect_options, open_vault, setting, state_dir
 from tablevault.cli.units import count, printable
+from tablevault.cli.ways import connection_words, follow_up
 from tablevault.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @click.command("restore", cls=Command, exits=(3, 4, 5, 6, 7))
-@click.argument("snapshot", metavar="SNAPSHOT", required=False)
-@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@click.argument("snapshot", metavar="SNAPSHOT", required=False, shell_complete=completing.snapshots)
+@click.argument("tables", nargs=-1, metavar="[TABLE]...", shell_complete=completing.tables)
 @option("--swap", is_flag=True, help="Put the tables in place as soon as all is proven.")
 @option(
     "--as",
@@ -34,27 +35,18 @@ if TYPE_CHECKING:
     help="Restore the one table under this name.",
 )
 @option("--into", metavar="SCHEMA", help="Restore into this schema.")
+@option("--partition", metavar="NAME", help="Put only this partition of the table in place.")
 @parser.threads_option
+@parser.indexes_option
+@parser.no_binlog_option
 @option(
-    "--indexes",
-    type=click.Choice(["auto", "after", "inline"]),
-    help="Build secondary indexes after the rows, or with them (default auto).",
+    "--resume",
+    metavar="RUN",
+    shell_complete=completing.runs,
+    help="Go on with a restore that was interrupted.",
 )
-@option("--no-binlog", is_flag=True, help="Keep it out of the binary log: replicas do not follow.")
-@option("--resume", metavar="RUN", help="Go on with a restore that was interrupted.")
 @option("--new", is_flag=True, help="Begin anew although a run on the tables was not finished.")
-@option("--emergency", is_flag=True, help="Do not slow down when the server is under pressure.")
-@option(
-    "--stall-action",
-    type=click.Choice(["warn", "cancel", "abort"]),
-    help="When a stall lasts: say it, cancel and retry the step, or stop (default warn).",
-)
-@option(
-    "--stall-after",
-    type=types.duration,
-    metavar="S",
-    help="Call it a stall when nothing has moved for this time (default 20s).",
-)
+@parser.pressure_options
 @cut_over_options
 @parser.vault_option
 @parser.state_dir_option
@@ -68,11 +60,15 @@ def restore_command(
     swap: bool,
     as_table: TableName | None,
     into: str | None,
+    partition: str | None,
     indexes: str | None,
     no_binlog: bool,
     resume: str | None,
     new: bool,
     emergency: bool,
+    replicas: tuple[str, ...],
+    max_lag: float | None,
+    pressure_wait: float | None,
     stall_action: str | None,
     stall_after: float | None,
     lock_wait: float,
@@ -94,6 +90,7 @@ def restore_command(
         patterns=tables,
         as_table=as_table,
         into=into,
+        partition=partition,
         log_bin=not no_binlog,
         swap=swap,
         lock_wait_s=lock_wait,
@@ -101,12 +98,16 @@ def restore_command(
         kill_blockers=kill_blockers,
         allow_orphans=allow_orphans,
         new=new,
+        reached_by=connection_words(ctx),
         emergency=emergency,
+        replicas=replicas,
         **_given(
             threads=setting(ctx, "threads"),
             indexes=indexes,
             stall_action=stall_action,
             stalled_after_s=stall_after,
+            max_lag_s=max_lag,
+            pressure_wait_s=pressure_wait,
         ),
     )
     _check(ctx, snapshot, options, resume)
@@ -140,6 +141,7 @@ def _check(
         "SNAPSHOT": snapshot,
         "--as": options.as_table,
         "--into": options.into,
+        "--partition": options.partition,
         "--indexes": ctx.params["indexes"],
         "--no-binlog": ctx.params["no_binlog"],
         "--threads": ctx.params["threads"],
@@ -197,7 +199,10 @@ def _offer_swap(ctx: click.Context, result: RestoreResult, target: ConnectOption
     kept = [str(names.kept_table(table.table, result.run)) for table in result.tables]
     tell(f"the swap, on {printable(target.target)}, in one step:")
     tell(render.swap_plan(result, kept))
-    if len(result.tables) == 1:
+    if result.partition:
+        name = printable(str(result.tables[0].table))
+        what = f"the restored partition {printable(result.partition)} of {name} into place of that"
+    elif len(result.tables) == 1:
         what = f"the restored table {printable(str(result.tables[0].table))} into place of the one"
     else:
         what = f"the {count(len(result.tables))} restored tables into place of those"

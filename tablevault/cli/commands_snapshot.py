@@ -1,10 +1,12 @@
-"""`snapshot`, and what looks at snapshots without a server: `verify`, `list`, `show`."""
+"""`snapshot`, and what looks at snapshots without a server: `list`, `show`."""
 
 from __future__ import annotations
 
+import time
+
 import click
 
-from tablevault.cli import parser, types
+from tablevault.cli import completing, parser, types
 from tablevault.cli.invocation import invocation
 from tablevault.cli.parser import Command, option
 from tablevault.cli.running import finish, observed
@@ -20,7 +22,7 @@ LOCKS = ("auto", "ftwrl", "tables", "none")
 
 
 @click.command("snapshot", cls=Command, exits=(4, 5, 7))
-@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@click.argument("tables", nargs=-1, metavar="[TABLE]...", shell_complete=completing.tables)
 @option("--name", metavar="NAME", help="Name to end the snapshot's id with.")
 @parser.threads_option
 @option(
@@ -53,6 +55,17 @@ LOCKS = ("auto", "ftwrl", "tables", "none")
     help="Give way to a DDL that has waited for us this long (default 20s).",
 )
 @option("--where", metavar="SQL", help="Only rows for which this holds: a partial snapshot.")
+@option(
+    "--incremental",
+    is_flag=True,
+    help="Take over chunks in which nothing has changed since the newest snapshot of each table.",
+)
+@option(
+    "--base",
+    metavar="SNAPSHOT",
+    shell_complete=completing.snapshots,
+    help="The same, since this snapshot.",
+)
 @parser.vault_option
 @parser.state_dir_option
 @parser.connection_options
@@ -68,6 +81,8 @@ def snapshot_command(
     lock_wait: float | None,
     ddl_wait: float | None,
     where: str | None,
+    incremental: bool,
+    base: str | None,
     **_: object,
 ) -> int:
     """Take a consistent snapshot of tables.
@@ -88,6 +103,8 @@ def snapshot_command(
         "lock_wait_s": lock_wait,
         "ddl_wait_s": ddl_wait,
         "where": where,
+        "incremental": incremental,
+        "base": base,
     }
     options = SnapshotOptions(
         patterns=table_patterns(ctx, tables),
@@ -102,60 +119,6 @@ def snapshot_command(
     return finish(ctx, {"run": about.run, **records.snapshot_record(taken)}, text)
 
 
-@click.command("verify", cls=Command, exits=(3, 4, 6, 7))
-@click.argument("snapshot", metavar="SNAPSHOT")
-@click.argument("tables", nargs=-1, metavar="[TABLE]...")
-@option(
-    "--depth",
-    type=click.Choice(["files", "rows"]),
-    default="rows",
-    help="files: present, sizes, hashes; rows (default): every digest recomputed.",
-)
-@parser.threads_option
-@option(
-    "--budget",
-    type=types.duration,
-    metavar="TIME",
-    help="Stop after this time with what is checked by then, e.g. 10m.",
-)
-@parser.vault_option
-@parser.state_dir_option
-@click.pass_context
-def verify_command(
-    ctx: click.Context,
-    /,
-    snapshot: str,
-    tables: tuple[str, ...],
-    depth: str,
-    budget: float | None,
-    **_: object,
-) -> int:
-    """Prove that a snapshot is whole, without a server.
-
-    SNAPSHOT is an id, the start of one, a name, or "latest".
-    """
-    from tablevault.cli import records, render
-    from tablevault.ops.options import DEFAULT_THREADS
-    from tablevault.ops.verify import verify
-
-    with observed(ctx) as observer:
-        result = verify(
-            open_vault(ctx),
-            snapshot,
-            depth=depth,
-            threads=setting(ctx, "threads") or DEFAULT_THREADS,
-            patterns=tables,
-            budget_s=budget,
-            observer=observer,
-            state_dir=state_dir(ctx),
-        )
-    if invocation(ctx).quiet:
-        text = "\n".join(render.finding_line(finding) for finding in result.findings)
-    else:
-        text = render.verify_text(result)
-    return finish(ctx, records.verify_record(result), text, findings=bool(result.findings))
-
-
 @click.command("list", cls=Command, exits=(4, 6))
 @parser.vault_option
 @click.pass_context
@@ -166,32 +129,43 @@ def list_command(ctx: click.Context, /, **_: object) -> int:
     """
     from tablevault.cli import records, render
     from tablevault.vault.catalog import list_snapshots
+    from tablevault.vault.proofs import drills
 
-    listed = list_snapshots(open_vault(ctx))
+    store = open_vault(ctx)
+    listed, rehearsed = list_snapshots(store), drills(store)
     if invocation(ctx).quiet:
         text = "\n".join(item.id for item in listed if item.snapshot is not None)
     else:
-        text = render.list_text(listed)
-    return finish(ctx, {"snapshots": [records.listed_record(item) for item in listed]}, text)
+        text = render.list_text(listed, rehearsed)
+    found = [records.listed_record(item, rehearsed) for item in listed]
+    return finish(ctx, {"snapshots": found}, text)
 
 
 @click.command("show", cls=Command, exits=(4, 6))
-@click.argument("snapshot", metavar="SNAPSHOT")
+@click.argument("snapshot", metavar="SNAPSHOT", shell_complete=completing.snapshots)
 @option("--create", is_flag=True, help="Print the tables' CREATE TABLE statements instead.")
 @parser.vault_option
 @click.pass_context
 def show_command(ctx: click.Context, /, snapshot: str, create: bool, **_: object) -> int:
-    """Show what a snapshot holds: server, instant, tables, sizes.
+    """Show what a snapshot holds: server, instant, tables, sizes; and what was proven of it.
 
     SNAPSHOT is an id, the start of one, a name, or "latest".
     """
     from tablevault.cli import records, render
     from tablevault.vault.catalog import resolve
+    from tablevault.vault.memory import Memory
+    from tablevault.vault.proofs import drills
 
-    found = resolve(open_vault(ctx), snapshot)
-    record = records.snapshot_record(found)
+    store = open_vault(ctx)
+    found = resolve(store, snapshot)
+    rehearsed, memory = drills(store, found.id), Memory(store, found, time.time())
+    record = {
+        **records.snapshot_record(found),
+        "verified": [records.verified_record(entry, memory) for entry in found.tables],
+        "drills": [records.proof_record(proof) for proof in rehearsed],
+    }
     if not create:
-        return finish(ctx, record, render.show_text(found))
+        return finish(ctx, record, render.show_text(found, rehearsed, memory))
     statements = {str(one.definition.table): one.definition.create_sql for one in found.tables}
     # Verbatim, unlike everything else that is printed: it is meant to be run.
     text = "\n\n".join(f"{statement};" for statement in statements.values())

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tablevault.cli import parser, types
+from tablevault.cli import completing, parser, types
 from tablevault.cli.invocation import invocation
 from tablevault.cli.output import tell
 from tablevault.cli.parser import Command, option
 from tablevault.cli.running import finish, observed
-from tablevault.cli.target import connect_options, follow_up, state_dir
+from tablevault.cli.target import connect_options, state_dir
 from tablevault.cli.units import printable
+from tablevault.cli.ways import follow_up
 from tablevault.errors import ConsentNeeded
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def cut_over_options(command: F) -> F:
 
 
 @click.command("swap", cls=Command, exits=(3, 4, 5, 7))
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=completing.runs)
 @cut_over_options
 @parser.vault_option
 @parser.state_dir_option
@@ -80,7 +81,7 @@ def swap_command(ctx: click.Context, /, run: str, **_: object) -> int:
 
 
 @click.command("rollback", cls=Command, exits=(3, 4, 5, 7))
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=completing.runs)
 @_lock_wait_option
 @_kill_option
 @option("--yes", is_flag=True, help="Also when rows written since the swap go out of sight.")
@@ -99,7 +100,7 @@ def rollback_command(ctx: click.Context, /, run: str, **_: object) -> int:
 
 
 @click.command("cleanup", cls=Command, exits=(4, 5, 7))
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=completing.runs)
 @_lock_wait_option
 @parser.vault_option
 @parser.state_dir_option
@@ -158,7 +159,7 @@ def _finish(ctx: click.Context, result: SwapResult) -> int:
 def ways_on(ctx: click.Context, run: str) -> str:
     """The commands that undo a swap, or make it final."""
     undo, clean = (follow_up(ctx, name, run) for name in ("rollback", "cleanup"))
-    return f"to undo it:        {undo}\nwhen all is well:  {clean}"
+    return f"to undo it:\n  {undo}\nwhen all is well:\n  {clean}"
 
 
 def ask(question: str) -> bool:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tablevault.cli import parser, units
+from tablevault.cli import completing, parser, units
 from tablevault.cli.invocation import invocation
 from tablevault.cli.output import say, say_json, tell_error
 from tablevault.cli.parser import Command
 from tablevault.cli.running import observed
-from tablevault.cli.target import follow_up, state_dir
+from tablevault.cli.target import state_dir
 from tablevault.cli.units import printable
+from tablevault.cli.ways import completed, follow_up
 from tablevault.errors import EXIT_FINDINGS, EXIT_OK, CannotComplete
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("watch", cls=Command, exits=(3, 4))
-@click.argument("run", metavar="[RUN]", required=False)
+@click.argument("run", metavar="[RUN]", required=False, shell_complete=completing.runs)
 @parser.vault_option
 @parser.state_dir_option
 @click.pass_context
@@ -37,7 +39,12 @@ def watch_command(ctx: click.Context, /, run: str | None, **_: object) -> int:
         end = watch(state_dir(ctx), run, observer)
     about = invocation(ctx)
     about.run, about.snapshot = end.run, end.snapshot
-    commands = {what: follow_up(ctx, command, end.run) for what, command in end.ways}
+    commands = {
+        what: follow_up(ctx, command, end.run, reached_by=end.reached_by)
+        for what, command in end.ways
+    }
+    if end.hint:
+        end = replace(end, hint=completed(ctx, end.hint, end.reached_by))
     if about.json:
         say_json(_record(end, commands))
     else:

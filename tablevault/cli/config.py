@@ -8,7 +8,8 @@
 
 Without `--config`, `./tablevault.toml` and then `~/.config/tablevault/config.toml` are looked
 through; the first that has the profile gives it.  Options on the command line and environment
-variables win.  A password has no place in it: it belongs into a defaults file.
+variables win.  A password has no place in it: it belongs into a defaults file, or
+comes from the program that `password_command` names.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _KEYS: Mapping[str, tuple[type, str]] = {
     "user": (str, "a string"),
     "socket": (str, "a string"),
     "defaults_file": (str, "a string"),
+    "password_command": (str, "a string"),
     "vault": (str, "a string"),
     "state_dir": (str, "a string"),
     "threads": (int, "a number above zero"),
@@ -92,8 +94,9 @@ def read_profiles(path: Path) -> dict[str, dict[str, Any]]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     for key in document:
-        if key != "profile":
-            raise UsageError(f"{path}: unknown key {key!r}", hint="profiles are [profile.NAME]")
+        if key not in ("profile", "job"):  # jobs are read by jobs_config.py
+            hint = "profiles are [profile.NAME], jobs [job.NAME]"
+            raise UsageError(f"{path}: unknown key {key!r}", hint=hint)
     profiles = document.get("profile", {})
     if not isinstance(profiles, dict):
         raise UsageError(f"{path}: 'profile' must be a table", hint="write [profile.NAME]")
@@ -110,7 +113,7 @@ def _value(path: Path, section: str, key: str, value: Any) -> Any:
     if key not in _KEYS:
         hint = f"known keys: {', '.join(_KEYS)}"
         if key == "password":
-            hint = "keep the password in a defaults_file (mode 0600), or in MYSQL_PWD"
+            hint = "keep it in a defaults_file (mode 0600) or in MYSQL_PWD, or use password_command"
         raise UsageError(f"{path}: unknown key {key!r} in [{section}]", hint=hint)
     kind, words = _KEYS[key]
     fits = isinstance(value, kind) and not isinstance(value, bool)

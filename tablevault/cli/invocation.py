@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,6 +36,12 @@ class Invocation:
         if self._settings is None:
             self._settings = load_profile(self.config, self.profile)
         return self._settings
+
+    @property
+    def found_here(self) -> str | None:
+        """The configuration that applies without having been named, when it is this folder's."""
+        source = None if self.config else self.settings.source
+        return source if source and not os.path.isabs(source) else None
 
     @property
     def interactive(self) -> bool:

@@ -1,10 +1,12 @@
-"""Where words go: results to standard output, everything else to standard error."""
+"""Where words go: results to standard output or a file, everything else to standard error."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 from tablevault.cli.units import printable
@@ -73,3 +75,17 @@ def _drop_stdout() -> None:
     # What is still buffered must go somewhere, or the interpreter complains at its end.
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def write_whole(path: Path, text: str, mode: int) -> None:
+    """Put a file in place at once: whoever reads it sees the old one or the new one."""
+    passing = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(passing, path)
+    except OSError as error:
+        with suppress(OSError):
+            passing.unlink()
+        raise CannotComplete(f"cannot write {path}: {error.strerror}") from error

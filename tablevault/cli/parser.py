@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import click
 
 from tablevault.cli.invocation import invocation
-from tablevault.errors import UsageError
+from tablevault.errors import TablevaultError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 OWN, CONNECTION, VAULT, GLOBAL = "Options", "Connection", "Vault", "Global options"
-_SECTIONS = (OWN, CONNECTION, VAULT, GLOBAL)
+SECTIONS = (OWN, CONNECTION, VAULT, GLOBAL)
 # click would take -pSECRET for the flags -p -S -E …; no such cluster is an option of ours
 _PASSWORD = re.compile(r"-[qv]*p.+|--password=.*", re.DOTALL)
 EXIT_MEANINGS = {
@@ -52,6 +52,16 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.params.extend(global_options())
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; the commands that an error's advice names are made whole."""
+        try:
+            return super().invoke(ctx)
+        except TablevaultError as error:
+            from tablevault.cli.ways import completed
+
+            error.hint = error.hint and completed(ctx, error.hint)
+            raise
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         _write_sections(self, ctx, formatter)
 
@@ -67,7 +77,7 @@ class Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         refuse_password(args)
-        if not args:
+        if not args and not ctx.resilient_parsing:  # which a shell's completion asks for
             click.echo(ctx.get_help(), err=True)
             ctx.exit(UsageError.exit_code)
         return super().parse_args(ctx, args)
@@ -75,12 +85,16 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if self.get_command(ctx, name) is None and not name.startswith("-"):
+        if not args[0].startswith("-"):
+            self.require(ctx, args[0])
+        return super().resolve_command(ctx, args)
+
+    def require(self, ctx: click.Context, name: str) -> None:
+        """Raise UsageError when there is no such command."""
+        if self.get_command(ctx, name) is None:
             close = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.5)
             hint = f"did you mean {close[0]!r}" if close else "try 'tablevault --help'"
             raise UsageError(f"no such command {name!r}", hint=hint)
-        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of the story, not of the alphabet
@@ -123,6 +137,10 @@ def connection_options(command: F) -> F:
         (
             ("-p", "--password", "ask_password"),
             {"is_flag": True, "help": "Ask for the password (or set MYSQL_PWD)."},
+        ),
+        (
+            ("--password-command",),
+            {"metavar": "COMMAND", "help": "Program that prints the password, as its first line."},
         ),
         (("-S", "--socket"), {"metavar": "FILE", "help": "Unix socket to connect through."}),
         (("--url",), {"metavar": "URL", "help": "mysql://user@host:port, in place of these."}),
@@ -179,6 +197,79 @@ def threads_option(command: F) -> F:
     )(command)
 
 
+def indexes_option(command: F) -> F:
+    """When a table that is built gets its secondary indexes."""
+    return option(
+        "--indexes",
+        type=click.Choice(["auto", "after", "inline"]),
+        help="Build secondary indexes after the rows, or with them (default auto).",
+    )(command)
+
+
+def no_binlog_option(command: F) -> F:
+    """Whether what is written reaches the replicas."""
+    return option(
+        "--no-binlog",
+        is_flag=True,
+        help="Keep it out of the binary log: replicas do not follow.",
+    )(command)
+
+
+def pressure_options(command: F) -> F:
+    """What a load does when a server is in trouble, or nothing moves."""
+    from tablevault.cli import types
+
+    declared: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+        (
+            ("--emergency",),
+            {"is_flag": True, "help": "Neither slow down nor wait for a server in trouble."},
+        ),
+        (
+            ("--replica", "replicas"),
+            {
+                "multiple": True,
+                "metavar": "HOST[:PORT]",
+                "help": "Wait for this replica when it is far behind; may be repeated.",
+            },
+        ),
+        (
+            ("--max-lag",),
+            {
+                "type": types.duration,
+                "metavar": "S",
+                "help": "How far a replica may be behind (default 30s).",
+            },
+        ),
+        (
+            ("--pressure-wait",),
+            {
+                "type": types.duration,
+                "metavar": "S",
+                "help": "How long to wait for disk space or a replica (default 10m).",
+            },
+        ),
+        (
+            ("--stall-action",),
+            {
+                "type": click.Choice(["warn", "cancel", "abort"]),
+                "help": "When a stall lasts: say it, cancel and retry the step, or stop "
+                "(default warn).",
+            },
+        ),
+        (
+            ("--stall-after",),
+            {
+                "type": types.duration,
+                "metavar": "S",
+                "help": "Call it a stall when nothing has moved for this time (default 20s).",
+            },
+        ),
+    )
+    for names, attributes in reversed(declared):
+        command = option(*names, **attributes)(command)
+    return command
+
+
 def refuse_password(args: Sequence[str]) -> None:
     """Raise UsageError when a password stands on the command line; it is not repeated."""
     for argument in args:
@@ -187,7 +278,7 @@ def refuse_password(args: Sequence[str]) -> None:
         if _PASSWORD.fullmatch(argument):
             raise UsageError(
                 "a password on the command line can be read by every user of the machine",
-                hint="use -p alone to be asked, or MYSQL_PWD, or --defaults-file",
+                hint="use -p alone to be asked, or MYSQL_PWD, --defaults-file, --password-command",
             )
 
 
@@ -205,7 +296,7 @@ def _exit_epilog(codes: Sequence[int]) -> str:
 def _write_sections(
     command: click.Command, ctx: click.Context, formatter: click.HelpFormatter
 ) -> None:
-    for section in _SECTIONS:
+    for section in SECTIONS:
         records = [
             record
             for param in command.get_params(ctx)

@@ -6,12 +6,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tablevault.cli import units, wording
+from tablevault.cli.render_proofs import drill_cell, drill_facts, verified_cell, verified_facts
 from tablevault.cli.units import printable
 
 if TYPE_CHECKING:
     from tablevault.model import Finding, Snapshot
     from tablevault.ops.options import RestoreResult, SwapResult, TableResult, VerifyResult
+    from tablevault.ops.verify_terms import VaultVerifyResult
     from tablevault.vault.catalog import Listed
+    from tablevault.vault.memory import Memory
+    from tablevault.vault.proofs import DrillProof
 
 
 def columns(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
@@ -39,14 +43,17 @@ def snapshot_text(snapshot: Snapshot) -> str:
         f"snapshot of {units.count(len(snapshot.tables), 'table')}, {units.count(rows, 'row')}, "
         f"{units.size(_wire(snapshot))} in {units.size(_files(snapshot))} of files, "
         f"{units.duration(seconds)}, lock: {snapshot.lock}",
+        _reuse(snapshot),
         _tables_text(snapshot),
         *_hint_lines(snapshot.hints),
     ]
     return "\n".join(line for line in lines if line)
 
 
-def show_text(snapshot: Snapshot) -> str:
-    """All that the manifest says, short of the chunks."""
+def show_text(
+    snapshot: Snapshot, drills: Sequence[DrillProof] = (), memory: Memory | None = None
+) -> str:
+    """All that the manifest says, short of the chunks, and what was proven of it since."""
     server, log = snapshot.server, snapshot.binlog
     family = {"mysql": "MySQL", "mariadb": "MariaDB"}.get(server.family, server.family)
     position = f"{log.file}:{log.position}" if log.file else "not recorded (no privilege, or off)"
@@ -58,19 +65,22 @@ def show_text(snapshot: Snapshot) -> str:
         ("binary log", position),
         *([("gtid", log.gtid)] if log.gtid else []),
         ("size", f"{units.size(_wire(snapshot))} in {units.size(_files(snapshot))} of files"),
-        ("partial", "yes, taken with --where") if snapshot.partial else ("partial", "no"),
+        *([("incremental", _reuse(snapshot))] if _reuse(snapshot) else []),
+        ("partial", "yes, it does not hold all rows") if snapshot.partial else ("partial", "no"),
         ("made by", f"tablevault {snapshot.tool_version}"),
+        *verified_facts(snapshot, memory),
+        *drill_facts(drills),
     ]
     head = columns([(name, printable(value)) for name, value in facts])
-    return "\n".join([head, "", _tables_text(snapshot), *_hint_lines(snapshot.hints)])
+    return "\n".join([head, "", _tables_text(snapshot, memory), *_hint_lines(snapshot.hints)])
 
 
-def list_text(listed: Sequence[Listed]) -> str:
+def list_text(listed: Sequence[Listed], drills: Sequence[DrillProof] = ()) -> str:
     """One line a snapshot, in the order given; below, why some cannot be used."""
     if not listed:
         return "no snapshots"
-    rows: list[tuple[str, ...]] = [("SNAPSHOT", "TAKEN", "TABLES", "ROWS", "SIZE", "")]
-    rows += [_list_row(item) for item in listed]
+    rows: list[tuple[str, ...]] = [("SNAPSHOT", "TAKEN", "TABLES", "ROWS", "SIZE", "DRILLED", "")]
+    rows += [_list_row(item, [one for one in drills if one.snapshot == item.id]) for item in listed]
     problems = [
         f"{printable(item.id)}: {printable(str(item.problem))}"
         for item in listed
@@ -79,22 +89,41 @@ def list_text(listed: Sequence[Listed]) -> str:
     return "\n".join([columns(rows, right=(2, 3, 4)), *problems])
 
 
-def _list_row(item: Listed) -> tuple[str, ...]:
+def _list_row(item: Listed, drills: Sequence[DrillProof]) -> tuple[str, ...]:
     one = item.snapshot
     if one is None:
-        return (printable(item.id), "", "", "", "", "UNUSABLE" if item.complete else "incomplete")
+        state = "UNUSABLE" if item.complete else "incomplete"
+        return (printable(item.id), "", "", "", "", "", state)
     return (
         printable(one.id),
         units.age(one.created),
         units.count(len(one.tables)),
         units.count(sum(entry.digest.rows for entry in one.tables)),
         units.size(_files(one)),
-        "partial" if one.partial else "",
+        drill_cell(drills),
+        ", ".join(_notes(one)),
     )
 
 
-def _tables_text(snapshot: Snapshot) -> str:
-    rows = [("TABLE", "ROWS", "CHUNKS", "SIZE", "KEY", "")]
+def _notes(snapshot: Snapshot) -> list[str]:
+    written = sum(entry.written_bytes for entry in snapshot.tables)
+    anew = [f"{units.size(written)} anew"] if _reuse(snapshot) else []
+    return [*anew, *(["partial"] if snapshot.partial else [])]
+
+
+def _reuse(snapshot: Snapshot) -> str:
+    """What an incremental snapshot has taken over; nothing of a full one."""
+    taken = [entry.reused for entry in snapshot.tables if entry.reused is not None]
+    if not taken:
+        return ""
+    chunks = units.count(sum(entry.chunk_count for entry in snapshot.tables), "chunk")
+    of = printable(", ".join(dict.fromkeys(one.base for one in taken)))
+    written = units.size(sum(entry.written_bytes for entry in snapshot.tables))
+    return f"re-used {sum(one.chunks for one in taken)} of {chunks} of {of}, wrote {written}"
+
+
+def _tables_text(snapshot: Snapshot, memory: Memory | None = None) -> str:
+    rows = [("TABLE", "ROWS", "CHUNKS", "SIZE", "KEY", "VERIFIED" if memory else "", "")]
     for entry in snapshot.tables:
         key = entry.definition.key
         names = ", ".join(printable(column.name) for column in key.columns) if key else "none"
@@ -105,6 +134,7 @@ def _tables_text(snapshot: Snapshot) -> str:
                 units.count(entry.chunk_count),
                 units.size(entry.file_bytes),
                 names,
+                verified_cell(entry, memory) if memory else "",
                 f"where {printable(entry.where)}" if entry.where else "",
             )
         )
@@ -159,6 +189,12 @@ def swap_plan(result: RestoreResult, kept: Sequence[str]) -> str:
     lines = []
     for table, old in zip(result.tables, kept, strict=True):
         name, staging = printable(str(table.table)), printable(str(table.staging))
+        if result.partition:
+            lines.append(
+                f"  {name}: the rows of partition {printable(result.partition)} go to "
+                f"{printable(old)}, those in {staging} (proven) take their place"
+            )
+            continue
         lines.append(
             f"  {name}: the table of that name is kept as {printable(old)}, "
             f"{staging} ({units.count(table.rows, 'row')}, proven) takes its name"
@@ -200,6 +236,22 @@ def verify_text(result: VerifyResult) -> str:
         what = proof.get(result.depth, result.depth)
         lines.append(f"sound: {printable(result.snapshot)}: {what}{part} ({checked})")
     return "\n".join(lines)
+
+
+def verify_vault_text(result: VaultVerifyResult) -> str:
+    """The same of each snapshot, and the sum of all."""
+    lines = [finding_line(finding) for finding in result.own_findings]
+    lines += [verify_text(one) for one in result.snapshots]
+    checked, chunks = (
+        sum(one.chunks_checked for one in result.snapshots),
+        sum(one.chunks for one in result.snapshots),
+    )
+    state = "DAMAGED" if result.findings else "sound"
+    lines.append(
+        f"{state}: {units.count(len(result.snapshots), 'snapshot')}, {units.count(checked)} of "
+        f"{units.count(chunks, 'chunk')} checked in {units.duration(result.seconds)}"
+    )
+    return "\n".join([*lines, *_hint_lines(result.hints)])
 
 
 def finding_line(finding: Finding) -> str:

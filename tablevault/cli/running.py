@@ -19,22 +19,26 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def observed(ctx: click.Context) -> Iterator[Observer]:
+def observed(ctx: click.Context, *, drawn: bool = True) -> Iterator[Observer]:
     """The observer of a run: remembers its ids, writes `--events`, draws; cleared at the end.
+
+    Not `drawn`: the terminal belongs to somebody else meanwhile.
 
     The events file is opened first, so that one that cannot be written stops the command before
     it did anything.
     """
     from tablevault.cli.progress import choose_progress, fan_out
+    from tablevault.cli.ways import completing
 
     about = invocation(ctx)
     with ExitStack() as stack:
         observers: list[Observer] = [about.note]
         if about.events:
             observers.append(_events_file(about, stack))
-        drawing = choose_progress(sys.stderr, quiet=about.quiet, verbose=about.verbose)
+        quiet = about.quiet or not drawn
+        drawing = choose_progress(sys.stderr, quiet=quiet, verbose=about.verbose)
         stack.callback(drawing.close)
-        yield fan_out([*observers, drawing])
+        yield completing(ctx, fan_out([*observers, drawing]))
 
 
 def finish(ctx: click.Context, record: dict[str, Any], text: str, *, findings: bool = False) -> int:

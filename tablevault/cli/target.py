@@ -6,13 +6,12 @@ An option given on the command line or by its environment variable wins over the
 from __future__ import annotations
 
 import os
-import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
-from click.core import ParameterSource
 
 from tablevault.cli.invocation import invocation
 from tablevault.errors import UsageError
@@ -22,19 +21,6 @@ if TYPE_CHECKING:
     from tablevault.vault.store import LocalStore
 
 _CONNECTION = ("host", "port", "user", "socket", "defaults_file")
-_GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
-_FLAGS = {  # parameter → the spelling a printed command uses
-    "host": "-h",
-    "port": "-P",
-    "user": "-u",
-    "socket": "-S",
-    "url": "--url",
-    "defaults_file": "--defaults-file",
-    "ssl_ca": "--ssl-ca",
-    "ssl_mode": "--ssl-mode",
-    "vault": "--vault",
-    "state_dir": "--state-dir",
-}
 
 
 def setting(ctx: click.Context, name: str) -> Any:
@@ -49,7 +35,10 @@ def table_patterns(ctx: click.Context, given: tuple[str, ...]) -> tuple[str, ...
 
 
 def connect_options(ctx: click.Context) -> ConnectOptions:
-    """How to reach the server.  Asks for the password with `-p`.  Raises UsageError."""
+    """How to reach the server.
+
+    Asks for the password with `-p`, runs the password command.  Raises UsageError.
+    """
     from tablevault.mysql.options import ConnectOptions
 
     refuse_url_password(ctx.params.get("url"))
@@ -59,11 +48,34 @@ def connect_options(ctx: click.Context) -> ConnectOptions:
         ssl_mode=ctx.params.get("ssl_mode"),
         **merge_connection(ctx.params, invocation(ctx).settings.values),
     )
-    if not ctx.params.get("ask_password"):
+    asks = ctx.params.get("ask_password")
+    command = password_command(ctx.params, invocation(ctx).settings.values, os.environ)
+    if not asks and command is None:
         return options
     from dataclasses import replace
 
-    return replace(options, password=_ask_password(f"{options.user}@{options.target}"))
+    from tablevault.cli.password_command import password_from
+
+    if asks:
+        password = _ask_password(f"{options.user}@{options.target}")
+    else:
+        password = password_from(command or "")
+    return replace(options, password=password)
+
+
+def password_command(given: Any, profile: Any, environ: Mapping[str, str]) -> str | None:
+    """The command that gives the password: the given one, else the profile's.
+
+    Not the profile's where the password is given nearer, or with another account's address.
+    Raises UsageError when it is given twice.
+    """
+    command: str | None = given.get("password_command")
+    if command is not None:
+        if given.get("ask_password"):
+            raise UsageError("-p and --password-command exclude each other")
+        return command
+    nearer = given.get("url") is not None or given.get("defaults_file") is not None
+    return None if nearer or "MYSQL_PWD" in environ else profile.get("password_command")
 
 
 def merge_connection(given: Any, profile: Any) -> dict[str, Any]:
@@ -95,7 +107,7 @@ def refuse_url_password(url: str | None) -> None:
     if carries:
         raise UsageError(
             "a password in --url can be read by every user of the machine",
-            hint="use -p to be asked, or MYSQL_PWD, or --defaults-file",
+            hint="use -p to be asked, or MYSQL_PWD, --defaults-file, --password-command",
         )
 
 
@@ -114,29 +126,6 @@ def state_dir(ctx: click.Context) -> Path:
     from tablevault.names import RUNS_FOLDER
 
     return open_vault(ctx).root / RUNS_FOLDER
-
-
-def follow_up(ctx: click.Context, command: str, run: str) -> str:
-    """The command line that goes on with `run`: the same connection, never a password.
-
-    It is complete in another shell and folder, save for MYSQL_PWD and the password itself.
-    """
-    words = ["tablevault", *command.split(), run]
-    settings = invocation(ctx)
-    for flag, value in (("--config", settings.config), ("--profile", settings.profile)):
-        if value:
-            words += [flag, value]
-    for name, flag in _FLAGS.items():
-        if ctx.get_parameter_source(name) in _GIVEN:
-            value = str(ctx.params[name])
-            words += [flag, _from_anywhere(value) if name in ("vault", "state_dir") else value]
-    if ctx.params.get("ask_password"):
-        words.append("-p")
-    return shlex.join(words)
-
-
-def _from_anywhere(location: str) -> str:
-    return location if "://" in location else os.path.abspath(os.path.expanduser(location))
 
 
 def _vault_uri(ctx: click.Context) -> str:
@@ -158,5 +147,5 @@ def _ask_password(account: str) -> str:
         except (getpass.GetPassWarning, EOFError):
             raise UsageError(
                 "-p asks for the password, and there is no terminal to ask on",
-                hint="set MYSQL_PWD, or use --defaults-file",
+                hint="set MYSQL_PWD, or use --defaults-file or --password-command",
             ) from None

@@ -85,9 +85,31 @@ def duration(text: str | float) -> float:
         raise click.BadParameter(message) from None
 
 
+def share(text: str | float) -> float:
+    """Option type: a part of the whole, above 0 and below 1."""
+    written = str(text).strip()
+    try:
+        part = float(written.removesuffix("%")) / (100.0 if written.endswith("%") else 1.0)
+    except ValueError:
+        part = 0.0
+    if not 0.0 < part < 1.0:
+        raise click.BadParameter(f"{text!r} is no part of the whole: write 5% or 0.05")
+    return part
+
+
 def table(text: str) -> TableName:
     """Option type: SCHEMA.TABLE."""
     try:
         return parse_table(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is not of the form SCHEMA.TABLE") from None
+
+
+def names(text: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Option type: names, separated by commas; one in backticks may hold a comma."""
+    if isinstance(text, tuple):
+        return text
+    found = re.findall(r"\s*(`(?:[^`]|``)+`|[^,`]+)\s*(?:,|$)", text)
+    if not found or "".join(text.split()).count(",") + 1 < len(found):
+        raise click.BadParameter(f"{text!r} is not a list of names")
+    return tuple(_unquoted(name.strip()) for name in found)

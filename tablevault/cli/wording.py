@@ -20,6 +20,7 @@ from tablevault.events import (
     TableDone,
     TablePlanned,
     TableProgress,
+    Throttled,
     Waiting,
 )
 
@@ -131,7 +132,7 @@ def _chunk_done(event: Event, verbose: int) -> list[str]:
     if verbose < 2:
         return []
     group = "" if event.row_group is None else f".{event.row_group}"
-    proven = "proven" if event.proven else ""
+    proven = "proven" if event.proven else "taken over, unchanged" if event.taken else ""
     parts = (
         f"chunk {event.chunk}{group}",
         event.table,
@@ -155,6 +156,16 @@ def _stalled(event: Event, verbose: int) -> list[str]:
         f"  remedy: {event.remedy}",
         *(f"  {line}" for line in event.evidence),
     ]
+
+
+def _throttled(event: Event, verbose: int) -> list[str]:
+    assert isinstance(event, Throttled)
+    state = f"{event.what}: {event.figure}, the limit is {event.limit}"
+    if event.held:
+        return [f"waiting: {state}"]
+    if event.pause_s:
+        return [f"slowing down: {state}"]
+    return [f"at full speed again: {state}"]
 
 
 def _retrying(event: Event, verbose: int) -> list[str]:
@@ -193,6 +204,7 @@ _LINES: dict[type[Event], Callable[[Event, int], list[str]]] = {
     ChunkDone: _chunk_done,
     Waiting: _waiting,
     Stalled: _stalled,
+    Throttled: _throttled,
     Retrying: _retrying,
     Hint: _hint,
     FindingMade: _finding,

@@ -217,6 +217,8 @@ class PrivateServer:
         command = [*self.programs.initialize(self.data_directory, self.redo_log), *_account()]
         made = subprocess.run(
             command,
+            # A server that starts removes every temporary table it finds, another one's too.
+            env={**os.environ, "TMPDIR": str(self.directory)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,7 +1,7 @@
 """The demo's keyboard: shows a command line as a person would type it, and runs just that.
 
-What runs is a process of its own in the demo's folder, with an environment from which everything
-that could lead it to another server or vault has been taken.
+What runs is a process of its own in the demo's folder, which is its home, with an environment from
+which everything that could lead it to another server or vault has been taken.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -21,7 +21,7 @@ from tablevault.demo.child import run_child
 from tablevault.demo.programs import find_program
 from tablevault.errors import CannotComplete
 
-_FOREIGN = ("MYSQL_", "MARIADB_", "TABLEVAULT_")
+_FOREIGN = ("MYSQL_", "MARIADB_", "TABLEVAULT_", "XDG_")
 
 
 class Shell:
@@ -31,38 +31,55 @@ class Shell:
         self.folder = folder
         self.out = out
 
-    def tablevault(self, *words: str) -> float:
-        """Type `tablevault WORDS...`; return its seconds.  Raises CannotComplete on failure."""
+    def tablevault(self, *words: str, code: int = 0) -> str:
+        """Type `tablevault WORDS...`; return what it printed on standard output.
+
+        Raises CannotComplete when it does not end with `code`.
+        """
         return self._run(
-            f"tablevault {shlex.join(words)}", [sys.executable, "-m", "tablevault", *words]
+            f"tablevault {shlex.join(words)}", [sys.executable, "-m", "tablevault", *words], code
         )
 
-    def sh(self, script: str) -> float:
-        """Type `sh SCRIPT`; return its seconds.  Raises CannotComplete on failure."""
-        return self._run(f"sh {script}", ["/bin/sh", script])
+    def typed(self, line: str) -> str:
+        """Type a command line of tablevault as it was printed."""
+        return self.tablevault(*shlex.split(line)[1:])
 
-    def _run(self, shown: str, command: Sequence[str]) -> float:
+    def sh(self, script: str) -> str:
+        """Type `sh SCRIPT`; as `tablevault`."""
+        return self._run(f"sh {script}", ["/bin/sh", script], 0)
+
+    def _run(self, shown: str, command: Sequence[str], expected: int) -> str:
         self.out.write(f"$ {shown}\n")
         self.out.flush()
-        began = time.monotonic()
-        code = run_child(
+        with tempfile.TemporaryFile("w+", dir=self.folder) as printed:
+            try:
+                code = self._child(command, printed)
+            finally:
+                printed.seek(0)
+                text = printed.read()
+                self.out.write(text)
+                self.out.flush()
+        if code != expected:
+            raise CannotComplete(
+                f"`{shown}` ended with exit code {code}", hint="its own message is above"
+            )
+        return text
+
+    def _child(self, command: Sequence[str], printed: TextIO) -> int:
+        return run_child(
             command,
             stop=signal.SIGINT,
             cwd=self.folder,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
-            stdout=self.out,
+            stdout=printed,
             # Ctrl-C reaches us alone, who pass it on once: it is one interruption, not two.
             start_new_session=True,
         )
-        if code != 0:
-            raise CannotComplete(
-                f"`{shown}` ended with exit code {code}", hint="its own message is above"
-            )
-        return time.monotonic() - began
 
     def _environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
+        kept["HOME"] = str(self.folder)
         ours = str(Path(tablevault.__file__).parent.parent)
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, [ours, kept.get("PYTHONPATH")]))
         client = str(Path(find_program("mariadb")).parent)

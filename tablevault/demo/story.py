@@ -23,7 +23,7 @@ from tablevault.errors import ProofFailed
 from tablevault.vault.journal import list_runs
 
 _SNAPSHOT = "before-change"
-_DAMAGED = f"{SCHEMA}.lineitem"
+_DAMAGED, _SLIPPED = f"{SCHEMA}.lineitem", f"{SCHEMA}.orders"
 _SCRIPT = "change-4711.sh"
 _SCRIPT_TEXT = """\
 # change 4711: finance wants order totals without cents
@@ -34,6 +34,15 @@ mariadb --defaults-file=my.cnf shop -e "ALTER TABLE $TABLE MODIFY $COLUMN DECIMA
 echo "change 4711: done"
 """
 _JOB_ENV = "TABLE=lineitem COLUMN=l_discount    # left over from a rehearsal in spring\n"
+_SLIP = "slip.sh"
+_SLIP_TEXT = """\
+mariadb --defaults-file=my.cnf shop \\
+  -e "UPDATE orders SET o_orderpriority = '' WHERE o_orderkey % 500 = 1"
+"""
+_GUARD = (
+    *("guard", f"{SCHEMA}.*", "--name", _SNAPSHOT),
+    *("--expect-change", f"{SCHEMA}.orders:o_totalprice", "--", "sh", _SCRIPT),
+)
 _REVENUE = "SELECT SUM(l_extendedprice * (1 - l_discount)) FROM lineitem"
 
 
@@ -101,11 +110,14 @@ def _furnish(server: PrivateServer, folder: Path) -> None:
     files = {
         "my.cnf": f"[client]\nsocket={server.socket}\nuser={server.user}\n"
         f"password={server.password}\n",
-        "tablevault.toml": '[profile.default]\ndefaults_file = "my.cnf"\nvault = "vault"\n',
+        ".config/tablevault/config.toml": "[profile.default]\n"
+        f'defaults_file = "{folder / "my.cnf"}"\nvault = "{folder / "vault"}"\n',
         "job.env": _JOB_ENV,
         _SCRIPT: _SCRIPT_TEXT,
+        _SLIP: _SLIP_TEXT,
     }
     for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch(0o600)
         (folder / name).write_text(text)
 
@@ -123,28 +135,27 @@ def _tell(story: Story) -> dict[str, Any]:
     screen, shell = story.screen, story.shell
     before = _figures(story)
 
-    screen.title("1  Before the change: a snapshot, and the proof that it is good")
-    screen.text("tablevault.toml in this folder says where the server and the vault are.")
-    with story.timed("snapshot"):
-        shell.tablevault("snapshot", f"{SCHEMA}.*", "--name", _SNAPSHOT)
-    screen.text("")
-    with story.timed("verify"):
-        shell.tablevault("verify", _SNAPSHOT)
-
-    screen.title("2  The change: finance wants order totals without cents")
-    screen.text(f"The script was reviewed. It changes orders.o_totalprice:\n\n$ cat {_SCRIPT}")
+    screen.title("1  The change, under guard: finance wants order totals without cents")
+    screen.text("""
+        ~/.config/tablevault/config.toml says where the server and the vault are.
+        The script was reviewed. It changes orders.o_totalprice:""")
+    screen.text(f"\n$ cat {_SCRIPT}")
     screen.verbatim(_SCRIPT_TEXT)
-    with story.timed("the change"):
-        shell.sh(_SCRIPT)
-    screen.text("Exit code 0, no warning, and everybody goes to bed.")
+    with story.timed("guard: snapshot, the change, comparison"):
+        told = shell.tablevault(*_GUARD, code=3)
+    printed = told.splitlines()[-1].strip()
 
-    screen.title("3  The damage")
+    screen.title("2  The damage")
     ruined = _figures(story)
     _show_damage(screen, before, ruined)
 
-    screen.title("4  The restore: built beside the live table, proven by the server, then swapped")
+    screen.title("3  What is the cheapest way back? Nothing is changed by asking")
+    with story.timed("the plan of a repair"):
+        shell.tablevault("repair", _SNAPSHOT, _DAMAGED, code=3)
+
+    screen.title("4  The command that guard printed: built beside the live table, proven, swapped")
     with story.timed("restore and swap"):
-        shell.tablevault("restore", _SNAPSHOT, _DAMAGED, "--swap")
+        shell.typed(printed)
 
     screen.title("5  The proof")
     after = _figures(story)
@@ -158,6 +169,17 @@ def _tell(story: Story) -> dict[str, Any]:
         but all is well, so the kept table goes:""")
     with story.timed("cleanup"):
         shell.tablevault("cleanup", run)
+
+    screen.title("7  Another night, a smaller slip: of a few rows only these are put back")
+    screen.text(f"$ cat {_SLIP}")
+    screen.verbatim(_SLIP_TEXT)
+    shell.sh(_SLIP)
+    with story.timed("repair"):
+        shell.tablevault("repair", _SNAPSHOT, _SLIPPED, "--execute")
+    repaired = _figures(story)
+    if repaired != before:
+        raise ProofFailed("the repaired table is not what it was before the slip")
+    screen.text("CHECKSUM TABLE says the same as at the beginning.")
     _show_timings(story)
     return {
         "run": run,
@@ -165,6 +187,7 @@ def _tell(story: Story) -> dict[str, Any]:
             "before": before.checksums,
             "after the change": ruined.checksums,
             "after the restore": after.checksums,
+            "after the repair": repaired.checksums,
         },
         "seconds": {step: round(seconds, 2) for step, seconds in story.seconds.items()},
     }
@@ -184,7 +207,7 @@ def _figures(story: Story) -> Figures:
 def _show_damage(screen: Screen, before: Figures, ruined: Figures) -> None:
     if ruined.checksums == before.checksums:
         raise ProofFailed("the demo's script did no damage: there is nothing to restore")
-    screen.text(f"In the morning the revenue report is wrong:\n\nmariadb> {_REVENUE};")
+    screen.text(f"The revenue report is wrong as well:\n\nmariadb> {_REVENUE};")
     screen.verbatim(
         aligned(
             [
