@@ -15,20 +15,15 @@ import json
 from pathlib import Path
 
 import data
+from contest import contest
 from harness import (
     OURS,
     Contender,
     RunFailed,
-    keep,
-    name_of,
     ours,
-    parser,
-    private_server,
-    race,
     run,
-    server_version,
 )
-from judge import Goal, figures, judged
+from judge import Goal
 from rivals import Rivals
 
 from tablevault.demo.server import PrivateServer
@@ -41,27 +36,13 @@ GOALS = (
 
 
 def main() -> None:
-    made = parser(__doc__ or "")
-    made.add_argument("--table", choices=data.TABLES, default="lineitem")
-    options = made.parse_args()
-    with private_server(options) as server:
-        rows = data.load(server, options.table, options.scale)
-        place = server.directory / "out"
-        place.mkdir()
-        rivals = Rivals(server, options.table, rows, options.threads, place, options.binlog)
-        contenders = [_ours(server, options, place), *rivals.loaders(options.quick)]
-        contenders = [one for one in contenders if options.only in one.name]
-        race(contenders, server, options.rounds)
-        found = figures(contenders)
-        # The goals are of the table with a name, the other shapes show where they do not hold.
-        goals = judged(found, GOALS) if options.table == "lineitem" else []
-        keep(
-            options,
-            name_of("restore", options.table, options),
-            f"Restore of {options.table}, {rows:,} rows",
-            {"rows": rows, "figures": found, "goals": goals},
-            server=server_version(server),
-        )
+    contest(__doc__ or "", "restore", _contenders, GOALS)
+
+
+def _contenders(
+    server: PrivateServer, options: argparse.Namespace, place: Path, rivals: Rivals
+) -> list[Contender]:
+    return [_ours(server, options, place), *rivals.loaders(options.quick)]
 
 
 def _ours(server: PrivateServer, options: argparse.Namespace, place: Path) -> Contender:

@@ -12,20 +12,15 @@ import argparse
 from pathlib import Path
 
 import data
+from contest import contest
 from harness import (
     OURS,
     Contender,
     folder_bytes,
-    keep,
-    name_of,
     ours,
-    parser,
-    private_server,
-    race,
     remove,
-    server_version,
 )
-from judge import Goal, figures, judged
+from judge import Goal
 from rivals import Rivals
 
 from tablevault.demo.server import PrivateServer
@@ -39,27 +34,13 @@ GOALS = tuple(
 
 
 def main() -> None:
-    made = parser(__doc__ or "")
-    made.add_argument("--table", choices=data.TABLES, default="lineitem")
-    options = made.parse_args()
-    with private_server(options) as server:
-        rows = data.load(server, options.table, options.scale)
-        place = server.directory / "out"
-        place.mkdir()
-        rivals = Rivals(server, options.table, rows, options.threads, place, options.binlog)
-        contenders = [*_ours(server, options, place), *rivals.dumpers()]
-        contenders = [one for one in contenders if options.only in one.name]
-        race(contenders, server, options.rounds)
-        found = figures(contenders)
-        # The goals are of the table with a name, the other shapes show where they do not hold.
-        goals = judged(found, GOALS) if options.table == "lineitem" else []
-        keep(
-            options,
-            name_of("snapshot", options.table, options),
-            f"Snapshot of {options.table}, {rows:,} rows",
-            {"rows": rows, "figures": found, "goals": goals},
-            server=server_version(server),
-        )
+    contest(__doc__ or "", "snapshot", _contenders, GOALS)
+
+
+def _contenders(
+    server: PrivateServer, options: argparse.Namespace, place: Path, rivals: Rivals
+) -> list[Contender]:
+    return [*_ours(server, options, place), *rivals.dumpers()]
 
 
 def _ours(server: PrivateServer, options: argparse.Namespace, place: Path) -> list[Contender]:

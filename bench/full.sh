@@ -13,6 +13,7 @@ measure() {
 measure startup "$@"
 measure memory --scale 1 --wide "$@"
 measure snapshot --scale 1 --rounds 3 "$@"
+measure incremental --scale 1 --rounds 3 "$@"
 measure restore --scale 1 --rounds 3 "$@"
 measure restore --scale 1 --rounds 3 --quick --binlog "$@"
 for table in narrow wide skewed nokey; do

@@ -1,0 +1,44 @@
+"""A race of one table: ours and its rivals on a private server, judged and kept."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import data
+from harness import Contender, keep, name_of, parser, private_server, race, server_version
+from judge import Goal, figures, judged
+from rivals import Rivals
+
+from tablevault.demo.server import PrivateServer
+
+Contenders = Callable[[PrivateServer, argparse.Namespace, Path, Rivals], list[Contender]]
+
+
+def contest(about: str, kind: str, contenders: Contenders, goals: Sequence[Goal]) -> None:
+    """Read the options, load the table, race whom `contenders` names, judge and keep.
+
+    `about` is the script's docstring, `kind` "snapshot" or "restore".
+    """
+    made = parser(about)
+    made.add_argument("--table", choices=data.TABLES, default="lineitem")
+    options = made.parse_args()
+    with private_server(options) as server:
+        rows = data.load(server, options.table, options.scale)
+        place = server.directory / "out"
+        place.mkdir()
+        rivals = Rivals(server, options.table, rows, options.threads, place, options.binlog)
+        racing = contenders(server, options, place, rivals)
+        racing = [one for one in racing if options.only in one.name]
+        race(racing, server, options.rounds)
+        found = figures(racing)
+        # The goals are of the table with a name, the other shapes show where they do not hold.
+        met = judged(found, goals) if options.table == "lineitem" else []
+        keep(
+            options,
+            name_of(kind, options.table, options),
+            f"{kind.capitalize()} of {options.table}, {rows:,} rows",
+            {"rows": rows, "figures": found, "goals": met},
+            server=server_version(server),
+        )
