@@ -2,7 +2,10 @@
 
 A server that is missing is a failure, never a skip.  `--servers` names the servers to test on
 (`mariadb`, the default, is a private one that is started here); tests that need another one than
-those named are deselected, and pytest says how many.
+those named are deselected, and pytest says how many.  `--also` names servers for those tests alone
+whose subject is the server's own ways (`DIALECT`).
+
+With pytest-xdist (`-n 2`) each worker starts servers of its own.
 """
 
 from __future__ import annotations
@@ -18,10 +21,21 @@ from hypothesis import settings
 from tablevault.demo.server import PrivateServer
 from tablevault.errors import TablevaultError
 from tests.servers import Server, ServerMissing, programs
-from tests.support.cases import REPORT, report_lines
+from tests.support.browser import find_browser
+from tests.support.cases import PROPERTY, Outcome, report_lines
+from tests.support.formatters import find_formatters
+from tests.support.systemd import find_systemd
 
 KINDS = ("mariadb", "mysql", "mariadb-new")
 _FIXTURES = {"mariadb": "mariadb", "mysql": "mysql", "mariadb_new": "mariadb-new"}
+DIALECT = frozenset(
+    f"test_{subject}"
+    for subject in (
+        *("cases", "generated_tables", "charsets", "values_roundtrip", "golden_restore"),
+        *("catalog", "digest_sql", "rows_typed", "keywalk", "snapshot_keys", "source", "sink"),
+        *("locks", "swap", "swap_keys", "swap_triggers", "restore_insert"),
+    )
+)
 _numbers = itertools.count(1)
 
 # a loaded machine is no failure; what must be fast is measured in bench/
@@ -36,26 +50,42 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="KIND,...",
         help="servers to test on: mariadb (default), mysql, mariadb-new",
     )
+    parser.addoption(
+        "--also",
+        default="",
+        metavar="KIND,...",
+        help="servers for the tests of values, definitions, locks and swaps alone",
+    )
+    parser.addoption(
+        "--not-tested",
+        default=[],
+        action="append",
+        metavar="KIND: REASON",
+        help="said at the end of the run; for a caller that knows why a server is not in --also",
+    )
 
 
-def _asked(config: pytest.Config) -> list[str]:
-    kinds = [kind for kind in config.getoption("--servers").split(",") if kind]
+def _kinds(config: pytest.Config, option: str) -> list[str]:
+    kinds = [kind for kind in config.getoption(option).split(",") if kind]
     for kind in kinds:
         if kind not in KINDS:
-            raise pytest.UsageError(f"--servers: unknown kind {kind!r}, not one of {KINDS}")
+            raise pytest.UsageError(f"{option}: unknown kind {kind!r}, not one of {KINDS}")
     return kinds
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `server` runs once on each server asked for."""
     if "server" in metafunc.fixturenames:
-        metafunc.parametrize("server", _asked(metafunc.config), indirect=True, scope="session")
+        kinds = _kinds(metafunc.config, "--servers")
+        if metafunc.module.__name__.rpartition(".")[2] in DIALECT:
+            kinds = list(dict.fromkeys([*kinds, *_kinds(metafunc.config, "--also")]))
+        metafunc.parametrize("server", kinds, indirect=True, scope="session")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that need a server; leave out those that need one not asked for."""
-    asked = set(_asked(config))
+    asked = set(_kinds(config, "--servers"))
     kept, left_out = [], []
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
@@ -75,15 +105,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _running(kind: str) -> Iterator[Server]:
     try:
         with PrivateServer(programs=programs(kind)) as server:
-            yield Server(
-                kind=kind,
-                host=server.host,
-                port=server.port,
-                user=server.user,
-                password=server.password,
-                socket=server.socket,
-                root_password=server.password,
-            )
+            yield Server.of(kind, server)
     except ServerMissing as error:
         pytest.fail(str(error), pytrace=False)
     except TablevaultError as error:
@@ -135,8 +157,23 @@ def vault(tmp_path: Path) -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table of tests/cases: what came back exactly on which server, and what was refused."""
-    if REPORT:
+    """The table of tests/cases, and what was not tested; the closing line comes after it."""
+    outcomes = [
+        Outcome(*value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == PROPERTY and report.when == "call"
+    ]
+    if outcomes:
         terminalreporter.section("cases by server")
-        for line in report_lines(REPORT):
+        for line in report_lines(outcomes):
             terminalreporter.write_line(line)
+    if find_browser() is None:
+        terminalreporter.write_line("== not tested on a browser: no headless Chromium is installed")
+    if not find_formatters():
+        terminalreporter.write_line("== not tested on man: neither mandoc nor groff is installed")
+    if find_systemd() is None:
+        terminalreporter.write_line("== not tested on systemd: no systemd-analyze is installed")
+    for line in terminalreporter.config.getoption("--not-tested"):
+        terminalreporter.write_line(f"== not tested on {line}")

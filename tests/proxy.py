@@ -15,6 +15,7 @@ class CutProxy:
         self._target = (host, port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        self.sent = bytearray()  # what clients said
         self._left: int | None = None
         self._sockets: list[socket.socket] = []
         self._start(self._accept)
@@ -46,6 +47,8 @@ class CutProxy:
     def _forward(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
         try:
             while data := source.recv(65536):
+                if not counted:
+                    self.sent += data
                 if counted and self._left is not None:
                     data, self._left = data[: self._left], self._left - len(data)
                     sink.sendall(data)

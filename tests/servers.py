@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tablevault.demo.programs import Programs, find_program
+from tablevault.demo.server import PrivateServer
 
 ROOT = Path(__file__).resolve().parent.parent
 PROVISION = ROOT / "scripts" / "provision_server.sh"
@@ -37,6 +38,19 @@ class Server:
     password: str = field(repr=False)
     socket: str
     root_password: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, kind: str, private: PrivateServer) -> Server:
+        """A private server that runs."""
+        return cls(
+            kind=kind,
+            host=private.host,
+            port=private.port,
+            user=private.user,
+            password=private.password,
+            socket=private.socket,
+            root_password=private.password,
+        )
 
     @property
     def family(self) -> str:

@@ -15,6 +15,7 @@ import pytest
 from tablevault import errors, events
 from tablevault.cli import config, reference
 from tablevault.cli.parser import EXIT_MEANINGS
+from tests.support.cases import with_table
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -49,7 +50,8 @@ def test_command_lines_are_those_of_the_program(page: Path) -> None:
     for words in command_lines(page.read_text(encoding="utf-8")):
         assert words[1] in COMMANDS, f"{page.name}: there is no {words[:2]}"
         known = {name for option in COMMANDS[words[1]].options for name in option.names}
-        used = {word.split("=")[0] for word in words if word.startswith("-") and word != "-"}
+        own = words[: words.index("--")] if "--" in words else words  # the rest is another program
+        used = {word.split("=")[0] for word in own if word.startswith("-") and word != "-"}
         used -= {word for word in used if re.fullmatch(r"-[qv]+", word)}
         assert used <= known | GLOBAL, f"{page.name}: {' '.join(words)}: {used - known}"
 
@@ -216,3 +218,8 @@ def test_files_that_pages_name_exist() -> None:
 def test_every_page_is_reachable_from_the_readme() -> None:
     for page in PAGES:
         assert page.name == "README.md" or page_id(page) in README, page.name
+
+
+def test_the_table_of_cases_is_that_of_the_cases() -> None:
+    page = (ROOT / "docs/SERVERS.md").read_text(encoding="utf-8")
+    assert with_table(page) == page, "write it anew: python -m tests.support.cases"

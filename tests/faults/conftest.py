@@ -1,5 +1,7 @@
 """A small vault to restore from, runs that can be watched from inside, servers that may be hurt.
 
+Every test runs on each server of `--servers`, those with a server of their own as well (`kind`).
+
 The long tests are marked `slow` and left out unless asked for: `pytest tests/faults -m slow`, or
 TABLEVAULT_TEST_SLOW=1 for all.
 """
@@ -16,13 +18,20 @@ import pytest
 
 from tablevault.demo.server import PrivateServer
 from tablevault.engine import plan
+from tablevault.mysql.options import ConnectOptions
 from tablevault.mysql.source import RowSource
 from tablevault.ops import reading, retrying
 from tests.faults.place import Place, server_of, take
 from tests.faults.proxy import Proxy
-from tests.servers import Server
+from tests.servers import Server, programs
 
 HERE = Path(__file__).parent
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that starts servers itself does so with the programs of each kind asked for."""
+    if "kind" in metafunc.fixturenames:
+        metafunc.parametrize("kind", metafunc.config.getoption("--servers").split(","))
 
 
 @pytest.hookimpl(trylast=True)
@@ -50,25 +59,31 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def place(mariadb: Server, database: str, vault: Path, small_units: None) -> Place:
+def place(server: Server, database: str, vault: Path, small_units: None) -> Place:
     """A snapshot of two small tables on the shared server; the live ones were changed since."""
-    return take(mariadb, database, vault)
+    return take(server, database, vault)
 
 
 @pytest.fixture
-def proxy(mariadb: Server) -> Iterator[Proxy]:
+def proxy(server: Server) -> Iterator[Proxy]:
     """A wire to the shared server."""
-    with Proxy(mariadb.host, mariadb.port) as wire:
+    with Proxy(server.host, server.port) as wire:
         yield wire
 
 
 @pytest.fixture
-def started() -> Iterator[Callable[..., PrivateServer]]:
+def through(proxy: Proxy, place: Place) -> ConnectOptions:
+    """The server, by way of the proxy."""
+    return place.through(proxy)
+
+
+@pytest.fixture
+def started(kind: str) -> Iterator[Callable[..., PrivateServer]]:
     """Start private servers with options of one's own; they end with the test."""
     running: list[PrivateServer] = []
 
     def start(**options: Any) -> PrivateServer:
-        server = PrivateServer(**options)
+        server = PrivateServer(programs=programs(kind), **options)
         server.__enter__()
         running.append(server)
         return server

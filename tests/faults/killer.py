@@ -1,7 +1,9 @@
 """`python tests/faults/killer.py WHEN ARGUMENT...`: the command line, with a bomb in its journal.
 
 WHEN is `before:N` or `after:N`: the process SIGKILLs itself before, or after, the N-th entry is
-appended (counted from 0 in this process, over all threads).
+appended (counted from 0 in this process, over all threads); `interrupt:N` is a Ctrl-C before it.
+`before:KIND:N` counts the entries of one kind only: how many there are of others may vary.
+TABLEVAULT_TEST_BATCH_ROWS makes the batches of a repair so small.
 """
 
 from __future__ import annotations
@@ -13,22 +15,24 @@ import sys
 from typing import Any
 
 from tablevault.cli.main import main
+from tablevault.ops import repair_stage
 from tablevault.vault.journal import Entry, Journal
 
 
 def arm(when: str) -> None:
     """Let the journal kill the process at one entry."""
-    side, _, number = when.partition(":")
+    side, _, entry = when.partition(":")
+    only, _, number = entry.rpartition(":")
     fatal = int(number)
     count = itertools.count()
     append = Journal.append
 
     def bomb() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGINT if side == "interrupt" else signal.SIGKILL)
 
     def armed(self: Journal, kind: str, **fields: Any) -> Entry:
-        here = next(count) == fatal
-        if here and side == "before":
+        here = (not only or kind == only) and next(count) == fatal
+        if here and side != "after":
             bomb()
         entry = append(self, kind, **fields)
         if here and side == "after":
@@ -40,4 +44,6 @@ def arm(when: str) -> None:
 
 if __name__ == "__main__":
     arm(sys.argv[1])
+    if rows := os.environ.get("TABLEVAULT_TEST_BATCH_ROWS"):
+        repair_stage.BATCH_ROWS = int(rows)
     sys.exit(main(sys.argv[2:]))

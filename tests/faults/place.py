@@ -21,8 +21,9 @@ from tablevault.ops.restore import restore, resume
 from tablevault.ops.snapshot import snapshot
 from tablevault.vault.journal import Entry, read_journal
 from tablevault.vault.store import LocalStore, open_store
+from tests.faults.proxy import Proxy
 from tests.servers import Server
-from tests.support.facts import checksum, leftovers
+from tests.support.facts import checksum, leftovers, numbers
 
 E = TypeVar("E", bound=Event)
 
@@ -34,15 +35,7 @@ WITHIN_S = 60.0
 
 def server_of(private: PrivateServer) -> Server:
     """A private server as tests know servers."""
-    return Server(
-        kind="mariadb",
-        host=private.host,
-        port=private.port,
-        user=private.user,
-        password=private.password,
-        socket=private.socket,
-        root_password=private.password,
-    )
+    return Server.of(private.programs.family, private)
 
 
 def wait_for(what: Callable[[], object], within_s: float = WITHIN_S, why: str = "") -> None:
@@ -172,6 +165,19 @@ class Place:
         options: ConnectOptions = self.server.options(**changes)
         return options
 
+    def through(self, proxy: Proxy, **changes: Any) -> ConnectOptions:
+        """The server by way of a proxy, in plain text: what it forwards can be read."""
+        at = {"host": proxy.host, "port": proxy.port, "ssl_mode": "disabled"}
+        return self.options(**at, **changes)
+
+    def account(self, name: str, grants: str) -> None:
+        """Make an account, and log in once: MySQL lets it in without TLS from then on."""
+        self.server.sql(
+            f"DROP USER IF EXISTS {name}; CREATE USER {name} IDENTIFIED BY "
+            f"'{self.server.password}'; GRANT {grants} TO {name};"
+        )
+        self.server.connect(user=name).close()
+
     def restore(
         self, target: ConnectOptions | None = None, *tables: str, **options: Any
     ) -> Restoring:
@@ -246,8 +252,8 @@ def take(
               note VARCHAR(300), KEY (state), KEY (amount, state));
             CREATE TABLE notes (n INT, text VARCHAR(100));
             INSERT INTO orders SELECT seq, CONCAT('state ', seq % 7), seq * 1.01,
-              REPEAT(CHAR(97 + seq % 26), 20 + seq % 80) FROM seq_1_to_{orders};
-            INSERT INTO notes SELECT seq % 50, REPEAT('n', seq % 90) FROM seq_1_to_{NOTES};""",
+              REPEAT(CHAR(97 + seq % 26), 20 + seq % 80) FROM {numbers(orders)};
+            INSERT INTO notes SELECT seq % 50, REPEAT('n', seq % 90) FROM {numbers(NOTES)};""",
         schema,
     )
     store = open_store(str(vault), create=True)

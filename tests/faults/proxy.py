@@ -60,6 +60,11 @@ class Wire:
                 each.shutdown(socket.SHUT_RDWR)
         self.go_on()
 
+    def cut_before_the_answer(self, after_s: float = 0.5) -> None:
+        """Let the client's bytes pass and the server work; close both ends before it is heard."""
+        self.stall(_TO_CLIENT)
+        threading.Timer(after_s, self.cut).start()
+
     def cut_client(self) -> None:
         """Close the client's end only: the server does not notice, as behind a dead router."""
         client, _ = self._sockets[_TO_SERVER]
@@ -114,6 +119,7 @@ class Proxy:
         self.rules: list[Rule] = []
         self.bytes_s: float | None = None  # how fast each direction of each connection is
         self._refusing = False
+        self._holding = False
         self._closed = False
         self._start(self._accept)
 
@@ -146,7 +152,8 @@ class Proxy:
             wire.stall()
 
     def go_on(self) -> None:
-        """Undo `stall`."""
+        """Undo `stall` and `hold`."""
+        self._holding = False
         for wire in list(self.wires):
             wire.go_on()
 
@@ -158,6 +165,11 @@ class Proxy:
     def refuse(self, refusing: bool = True) -> None:
         """Close new connections at once, as when nobody listens."""
         self._refusing = refusing
+
+    def hold(self) -> None:
+        """Stall all connections there are, and those to come as well, until `go_on`."""
+        self._holding = True
+        self.stall()
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
         threading.Thread(target=work, args=arguments, daemon=True).start()
@@ -177,6 +189,8 @@ class Proxy:
                 continue
             wire = Wire(self, client, server)
             self.wires.append(wire)
+            if self._holding:
+                wire.stall()
             if self._closed:
                 wire.close()
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,18 +18,14 @@ from tests.faults.proxy import Proxy
 from tests.faults.test_server_trouble import holding, staging
 
 LOAD = b"LOAD DATA"
+NEEDED = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX"
 
 
 @pytest.fixture
 def modest(place: Place) -> Iterator[str]:
     """No PROCESS, no RELOAD, no LOCK TABLES: only what a table needs, in one schema."""
     name = "tv_modest"
-    place.server.sql(
-        f"DROP USER IF EXISTS {name}; "
-        f"CREATE USER {name} IDENTIFIED BY '{place.server.password}'; "
-        f"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX "
-        f"ON `{place.schema}`.* TO {name};"
-    )
+    place.account(name, f"{NEEDED} ON `{place.schema}`.*")
     yield name
     place.server.sql(f"DROP USER {name}")
 
@@ -48,7 +45,7 @@ def test_it_is_told_what_it_does_not_see(proxy: Proxy, place: Place, modest: str
         context.__enter__()
 
     proxy.when(LOAD, hold, before=True, skip=4)
-    target = place.options(host=proxy.host, port=proxy.port, user=modest)
+    target = place.through(proxy, user=modest)
     restoring = place.restore(target, "orders", threads=1, stalled_after_s=3.0)
     stalled = restoring.wait_event(Stalled)
     told = " ".join((stalled.cause, stalled.remedy, *stalled.evidence))
@@ -92,3 +89,48 @@ def test_a_monitor_that_hangs_does_not_hurt(place: Place, monkeypatch: pytest.Mo
     released.set()
     place.assert_restored()
     assert restoring.gap_s < 2.0
+
+
+REFUSED = {
+    "password": ("ALTER USER {name} IDENTIFIED BY 'another'", 5, "check user, password"),
+    "locked": ("ALTER USER {name} ACCOUNT LOCK", 5, "account is locked"),
+    "revoked": ("REVOKE INSERT ON `{schema}`.* FROM {name}", 4, "ask for the privilege"),
+}
+MENDED = {
+    "password": "ALTER USER {name} IDENTIFIED BY '{password}'",
+    "locked": "ALTER USER {name} ACCOUNT UNLOCK",
+    "revoked": "GRANT INSERT ON `{schema}`.* TO {name}",
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_an_account_that_is_refused_in_mid_run_is_said_at_once(
+    proxy: Proxy, place: Place, modest: str, what: str
+) -> None:
+    """Waiting would not change the server's mind: it ends with the remedy, and can be resumed."""
+    words = {"name": modest, "schema": place.schema, "password": place.server.password}
+    statement, code, remedy = REFUSED[what]
+    if what == "password" and place.server.family == "mysql":
+        # it asks in the clear for one that it has not in its cache: not over this wire
+        remedy = "enable TLS"
+    refused_at: list[float] = []
+
+    def refuse(_: object) -> None:
+        place.server.sql(statement.format(**words))
+        refused_at.append(time.monotonic())
+        if what != "revoked":
+            proxy.cut()  # who is in stays in
+
+    proxy.when(LOAD, refuse, before=True, skip=4)
+    restoring = place.restore(place.through(proxy, user=modest))
+    failure = restoring.failed(code)
+    assert time.monotonic() - refused_at[0] < 10.0, restoring.told
+    assert remedy in (failure.hint or ""), restoring.told
+    assert f"restore --resume {restoring.run}" in (failure.hint or "")
+    if what == "revoked":
+        assert "INSERT command denied" in failure.message
+    place.assert_live()
+    place.server.sql(MENDED[what].format(**words))
+    place.server.connect(user=modest).close()
+    assert place.resume(restoring.run, place.through(proxy, user=modest)).succeeded()
+    place.assert_restored()

@@ -7,19 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tablevault.events import Progress, Retrying, Stalled, Waiting
+from tablevault.events import Hint, Progress, Retrying, Stalled, Waiting
 from tablevault.mysql.options import ConnectOptions
+from tablevault.ops import wires
 from tests.faults.place import Place, take, wait_for
 from tests.faults.proxy import Proxy, Wire
 from tests.servers import Server
 
 LOAD, COMMIT, ALTER = b"LOAD DATA", b"COMMIT", b"ADD KEY"
-
-
-@pytest.fixture
-def through(proxy: Proxy, place: Place) -> ConnectOptions:
-    """The server, by way of the proxy."""
-    return place.options(host=proxy.host, port=proxy.port)
 
 
 def test_cut_in_a_load(proxy: Proxy, through: ConnectOptions, place: Place) -> None:
@@ -37,7 +32,7 @@ def test_cut_before_the_answer_to_a_commit(
     proxy: Proxy, through: ConnectOptions, place: Place
 ) -> None:
     """Nobody told whether it was committed: it is looked at, not loaded twice."""
-    rule = proxy.when(COMMIT, Wire.cut, skip=2, times=1)
+    rule = proxy.when(COMMIT, Wire.cut_before_the_answer, before=True, skip=2)
     restoring = place.restore(through, "orders")
     assert restoring.succeeded().status == "swapped"
     place.assert_restored("orders")
@@ -49,10 +44,10 @@ def test_cut_before_the_answer_to_a_commit_of_a_table_without_a_key(
     proxy: Proxy, through: ConnectOptions, place: Place
 ) -> None:
     """There nobody can look: the run ends, and a resumed one loads that table anew."""
-    proxy.when(COMMIT, Wire.cut)
+    proxy.when(COMMIT, Wire.cut_before_the_answer, before=True)
     restoring = place.restore(through, "notes")
     failure = restoring.failed(4)
-    assert "without a key nobody can tell whether the rows are there" in failure.message
+    assert "without a key nobody can tell which of the rows are there" in failure.message
     assert "a resumed run loads this table from its beginning" in (failure.hint or "")
     assert f"restore --resume {restoring.run}" in (failure.hint or "")
     place.assert_live()
@@ -61,9 +56,9 @@ def test_cut_before_the_answer_to_a_commit_of_a_table_without_a_key(
 
 
 @pytest.fixture
-def large(mariadb: Server, database: str, vault: Path) -> Place:
+def large(server: Server, database: str, vault: Path) -> Place:
     """A table whose index takes a while."""
-    return take(mariadb, database, vault, orders=200_000, chunk_bytes=4 << 20)
+    return take(server, database, vault, orders=200_000, chunk_bytes=4 << 20)
 
 
 def test_cut_off_during_an_alter(proxy: Proxy, large: Place) -> None:
@@ -80,7 +75,7 @@ def test_cut_off_during_an_alter(proxy: Proxy, large: Place) -> None:
         alive.append(int(server.value(f"{text} AND ID <> CONNECTION_ID()") or 0))
 
     proxy.when(ALTER, cut_client)
-    restoring = large.restore(large.options(host=proxy.host, port=proxy.port), "orders")
+    restoring = large.restore(large.through(proxy), "orders")
     assert restoring.succeeded().status == "swapped"
     large.assert_restored("orders")
     assert alive == [1], "the server noticed the cut"
@@ -108,10 +103,63 @@ def test_a_stalled_wire_is_said_and_survived(
     assert restoring.gap_s < 2.0
 
 
-def test_a_stalled_wire_is_given_up_with_cancel(
-    proxy: Proxy, through: ConnectOptions, place: Place
+@pytest.mark.parametrize("way", ["to server", "to client"])
+def test_one_stalled_wire_is_named_and_given_up(
+    proxy: Proxy,
+    through: ConnectOptions,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
 ) -> None:
-    proxy.when(LOAD, Wire.stall, skip=3)
+    """Its two ends live, the other worker goes on, nobody asked for more than a warning."""
+    monkeypatch.setattr(wires, "GIVE_UP_AFTER_S", 6.0)
+    stalled_at: list[float] = []
+
+    def stall(wire: Wire) -> None:
+        stalled_at.append(time.time())
+        wire.stall(way)
+
+    rule = proxy.when(LOAD, stall, skip=3)
+    restoring = place.restore(through, "orders")
+    said = restoring.wait_event(Waiting, lambda event: "no byte passes" in event.what)
+    assert said.time - stalled_at[0] < 9.0
+    assert "loading chunk" in said.what and "the server waits for this side" in said.what
+    given_up = restoring.wait_event(Hint, lambda event: "given up" in event.message)
+    assert 5.0 < given_up.time - stalled_at[0] < 15.0
+    assert restoring.succeeded().status == "swapped"
+    place.assert_restored("orders")
+    retries = restoring.of(Retrying)
+    assert len(retries) == len(rule.wires) == 1 and "aborted while running" in retries[0].cause
+    assert restoring.gap_s < 2.0
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_answers_nobody_is_given_up(
+    proxy: Proxy, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes stop on all connections, on new ones as well, and none of them ends."""
+    monkeypatch.setattr(wires, "UNANSWERED_AFTER_S", 10.0)
+    proxy.when(LOAD, lambda _: proxy.hold(), skip=3)
+    target = place.through(proxy, connect_timeout_s=2)
+    restoring = place.restore(target, "orders", stalled_after_s=6.0)
+    stalled = restoring.wait_event(Stalled)
+    assert "the server cannot be asked" in stalled.cause
+    failure = restoring.failed(5)
+    assert "did not answer in time" in failure.message
+    assert f"restore --resume {restoring.run}" in (failure.hint or "")
+    assert any("answers on no connection" in event.message for event in restoring.of(Hint))
+    assert restoring.gap_s < 2.0, restoring.told
+    place.assert_live()
+    proxy.go_on()
+    assert place.resume(restoring.run).succeeded().status == "swapped"
+    place.assert_restored("orders")
+
+
+@pytest.mark.parametrize("way", ["to server", "to client", None])
+def test_a_stalled_wire_is_given_up_with_cancel(
+    proxy: Proxy, through: ConnectOptions, place: Place, way: str | None
+) -> None:
+    proxy.when(LOAD, lambda wire: wire.stall(way), skip=3)
     restoring = place.restore(through, stalled_after_s=1.0, stall_action="cancel", threads=1)
     assert restoring.succeeded().status == "swapped"
     place.assert_restored()

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -48,30 +49,54 @@ def kill_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 @pytest.fixture
-def place(mariadb: Server, database: str, vault: Path, small_units: None) -> Place:
+def place(server: Server, database: str, vault: Path, small_units: None) -> Place:
     """Enough rows that most of the time goes into loading them."""
-    return take(mariadb, database, vault, orders=8_000)
+    return take(server, database, vault, orders=8_000)
+
+
+@dataclass
+class Span:
+    """When an undisturbed restore has its journal, and when it ends, in seconds of its own.
+
+    Other work on the machine comes and goes: each run corrects what the ones before it told.
+    """
+
+    journal_s: float
+    end_s: float
+
+    def ended(self, after_s: float) -> None:
+        self._scale(after_s / self.end_s)
+
+    def not_begun(self, after_s: float) -> None:
+        self._scale(max(1.0, after_s / self.journal_s))
+
+    def _scale(self, factor: float) -> None:
+        self.journal_s *= factor
+        self.end_s *= factor
 
 
 @pytest.fixture
-def whole_s(place: Place) -> float:
-    """How long an undisturbed restore takes."""
+def span(place: Place) -> Span:
+    known = set(place.runs())
     began_s = time.monotonic()
     process = begin(place, "latest", "--indexes", "after", "--threads", str(THREADS))
+    while process.poll() is None and not set(place.runs()) - known:
+        time.sleep(0.005)
+    journal_s = time.monotonic() - began_s
     _, errors = process.communicate()
     assert process.returncode == 0, errors.decode()
     place.assert_restored()
-    return time.monotonic() - began_s
+    return Span(journal_s, time.monotonic() - began_s)
 
 
-def test_killed_at_random_moments(place: Place, whole_s: float) -> None:
+def test_killed_at_random_moments(place: Place, span: Span) -> None:
     hit = 0
     for number in range(KILLS):
-        hit += kill_and_resume(place, whole_s, random.Random(number), f"kill {number}")
+        hit += kill_and_resume(place, span, random.Random(number), f"kill {number}")
     assert hit >= KILLS / 3, f"only {hit} of {KILLS} runs were killed at work"
 
 
-def kill_and_resume(place: Place, whole_s: float, chance: random.Random, name: str) -> bool:
+def kill_and_resume(place: Place, span: Span, chance: random.Random, name: str) -> bool:
     """Whether the first kill hit a restore that had begun to load."""
     text = "UPDATE orders SET amount = -1 WHERE id = 7; DELETE FROM notes LIMIT 1;"
     place.server.sql(text, place.schema)
@@ -85,7 +110,12 @@ def kill_and_resume(place: Place, whole_s: float, chance: random.Random, name: s
             assert process.wait(60) == 0, f"{name}: {process.communicate()[1].decode()}"
             process.communicate()
             break
-        if not kill_within(process, chance.uniform(0.2, 1.0) * whole_s):
+        began_s = time.monotonic()
+        killed = kill_within(process, chance.uniform(0.8 * span.journal_s, span.end_s))
+        ran_s = time.monotonic() - began_s
+        if not killed:
+            if not kills:
+                span.ended(ran_s)
             break
         kills += 1
         assert place.checksums() in (place.live, place.before), f"{name}: a live table is damaged"
@@ -93,6 +123,8 @@ def kill_and_resume(place: Place, whole_s: float, chance: random.Random, name: s
         if made:
             words = ["--resume", made[0]]
             at_work = at_work or any(e["kind"] == "loading" for e in place.journal(made[0]))
+        elif kills == 1:
+            span.not_begun(ran_s)
     place.assert_restored()
     for run in set(place.runs()) - known:
         assert len(place.twice(run)) <= THREADS * max(1, kills), f"{name}: {place.twice(run)}"

@@ -44,11 +44,11 @@ def wait_building(restoring: Restoring, server: Server) -> None:
 
 
 def test_while_it_loads(mortal: PrivateServer, mortal_place: Place) -> None:
-    restoring = mortal_place.restore()
+    restoring = mortal_place.restore(None, "orders")  # the other has no key: see test_network
     restoring.wait_loaded()
     crash(mortal)
     assert restoring.succeeded(WITHIN_S).status == "swapped"
-    mortal_place.assert_restored()
+    mortal_place.assert_restored("orders")
     retries = restoring.of(Retrying)
     assert any("loading chunk" in retry.what for retry in retries), restoring.told
     assert "lost" in restoring.told or "cannot be reached" in restoring.told
@@ -89,7 +89,7 @@ def test_in_the_swap(mortal: PrivateServer, mortal_place: Place) -> None:
 @pytest.mark.usefixtures("impatient")
 def test_it_does_not_come_back(mortal: PrivateServer, mortal_place: Place) -> None:
     place = mortal_place
-    restoring = place.restore()
+    restoring = place.restore(None, "orders")  # the other has no key: see test_network
     restoring.wait_loaded()
     mortal.kill()
     failure = restoring.failed(5)
@@ -99,4 +99,4 @@ def test_it_does_not_come_back(mortal: PrivateServer, mortal_place: Place) -> No
     mortal.start()
     place.assert_live()
     assert place.resume(restoring.run).succeeded(WITHIN_S).status == "swapped"
-    place.assert_restored()
+    place.assert_restored("orders")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,32 +17,24 @@ from tablevault.errors import StatementFailed
 from tablevault.events import Event, Retrying, Stalled, Waiting
 from tablevault.mysql.connect import Connection, connect
 from tablevault.mysql.options import ConnectOptions
-from tablevault.ops import restore as restoring_module
+from tablevault.ops import building as building_module
 from tablevault.ops import retrying
-from tests.faults.place import Place, Restoring, server_of, take, wait_for
+from tests.faults.place import ORDERS, Place, Restoring, server_of, take, wait_for
 from tests.faults.proxy import Proxy
 from tests.servers import Server
+from tests.support.facts import numbers
 
 LOAD, ALTER = b"LOAD DATA", b"ADD KEY"
 NAMED_WITHIN_S = 8.0
 
 
 @pytest.fixture
-def through(proxy: Proxy, place: Place) -> ConnectOptions:
-    """The server, by way of the proxy."""
-    return place.options(host=proxy.host, port=proxy.port)
-
-
-@pytest.fixture
-def ordinary(mariadb: Server) -> Iterator[str]:
+def ordinary(place: Place) -> Iterator[str]:
     """An account without any administrative privilege."""
     name = "tv_ordinary"
-    mariadb.sql(
-        f"DROP USER IF EXISTS {name}; CREATE USER {name} IDENTIFIED BY '{mariadb.password}'; "
-        f"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX ON *.* TO {name};"
-    )
+    place.account(name, "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX ON *.*")
     yield name
-    mariadb.sql(f"DROP USER {name}")
+    place.server.sql(f"DROP USER {name}")
 
 
 @contextmanager
@@ -151,7 +144,7 @@ def test_a_lock_wait_timeout_is_tried_again(
     proxy: Proxy, through: ConnectOptions, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = functools.partial(connect, lock_wait_s=1)
-    monkeypatch.setattr(restoring_module, "connect", quick)
+    monkeypatch.setattr(building_module, "connect", quick)
     sessions: list[Any] = []
 
     def hold(_: object) -> None:
@@ -166,6 +159,67 @@ def test_a_lock_wait_timeout_is_tried_again(
     sessions[0].__exit__(None, None, None)
     assert restoring.succeeded().status == "swapped"
     place.assert_restored("orders")
+
+
+def test_a_real_deadlock_is_tried_again(
+    proxy: Proxy, through: ConnectOptions, place: Place
+) -> None:
+    """Another session inserted rows that the load comes to, and then wants those it has loaded.
+
+    It has changed more rows, so that the server picks the load as the victim.
+    """
+    ended: list[str] = []
+
+    def entangle(_: object) -> None:
+        table = staging(place)
+        place.server.sql("CREATE TABLE heavy (n INT)", place.schema)
+        fill = f"INSERT INTO heavy SELECT seq FROM {numbers(5000)}"
+        there = {int(number or 0) for (number,) in place.server.query(f"SELECT id FROM {table}")}
+        rows = ", ".join(f"({n})" for n in range(50, ORDERS, 50) if n not in there)
+        block = f"INSERT INTO {table} (id) VALUES {rows}"
+        session = place.server.connect(database=place.schema, autocommit=False)
+        cursor = session.cursor()
+        for statement in (fill, block):
+            cursor.execute(statement)
+
+        def embrace() -> None:
+            waiting = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = "
+            wait_for(lambda: place.server.value(f"{waiting}'LOCK WAIT'") != "0")
+            cursor.execute(f"SELECT COUNT(*) FROM {table} FOR UPDATE")
+            cursor.fetchall()
+            session.rollback()
+            session.close()
+            ended.append("it got its locks")
+
+        threading.Thread(target=embrace, daemon=True).start()
+
+    proxy.when(LOAD, entangle, before=True, skip=4)
+    restoring = place.restore(through, "orders", threads=1)
+    assert restoring.succeeded().status == "swapped"
+    place.assert_restored("orders")
+    wait_for(lambda: ended)
+    [retry] = restoring.of(Retrying)
+    assert "Deadlock found" in retry.cause and "(1213)" in retry.cause
+    assert "loading chunk" in retry.what
+
+
+def test_a_metadata_lock_at_the_swap(place: Place) -> None:
+    """The rename is tried for a second at a time; the application's readers are let through."""
+    with holding(place, "SELECT COUNT(*) FROM orders") as session:
+        restoring = place.restore(None, "orders")
+        waiting = restoring.wait_event(
+            Waiting, lambda event: event.phase == "swapping" and event.blockers
+        )
+        assert f"connection {session.connection_id} " in " ".join(waiting.blockers)
+        tried_at = time.monotonic()
+        while time.monotonic() - tried_at < 2.5:  # longer than one try
+            began_s = time.monotonic()
+            place.server.value("SELECT COUNT(*) FROM orders", place.schema)
+            assert time.monotonic() - began_s < 2.0
+        assert restoring.running
+    assert restoring.succeeded().status == "swapped"
+    place.assert_restored("orders")
+    assert restoring.gap_s < 2.0
 
 
 def test_a_deadlock_is_tried_again_and_an_endless_one_is_not(
@@ -234,7 +288,7 @@ def test_a_server_with_a_wait_timeout_of_two_seconds(
             sessions.append(context)
 
         proxy.when(ALTER, hold, before=True)
-        target = place.options(host=proxy.host, port=proxy.port)
+        target = place.through(proxy)
         restoring = place.restore(target, threads=3)
         wait_for(lambda: sessions)
         time.sleep(4.0)  # the other workers and the monitor idle for longer than wait_timeout
@@ -271,31 +325,34 @@ def test_too_many_connections(
     crowd.clear()
 
     with Proxy(private.host, private.port) as proxy:
-        target = place.options(host=proxy.host, port=proxy.port, user="app")
+        target = place.through(proxy, user="app")
 
         def crowd_in(_: object) -> None:
+            proxy.refuse()  # ours come back to a server that is full
             proxy.cut()
-            fill()
+            for _ in range(3):  # what was cut leaves its place a moment later
+                fill()
+                time.sleep(0.2)
+            proxy.refuse(False)
 
         rule = proxy.when(LOAD, crowd_in, skip=4)
-        restoring = place.restore(target)
+        restoring = place.restore(target, "orders")
         wait_for(lambda: rule.wires)
 
         def refused_again() -> bool:
-            fill()
             return any("Too many connections" in one.cause for one in restoring.of(Retrying))
 
         wait_for(refused_again)
         for session in crowd:
             session.close()
         assert restoring.succeeded().status == "swapped"
-    place.assert_restored()
+    place.assert_restored("orders")
 
 
 def test_read_only_switched_on(
     proxy: Proxy, through: ConnectOptions, place: Place, ordinary: str
 ) -> None:
-    target = place.options(host=proxy.host, port=proxy.port, user=ordinary)
+    target = place.through(proxy, user=ordinary)
     switch = "SET GLOBAL read_only = {}"
     try:
         proxy.when(LOAD, lambda _: place.server.sql(switch.format(1)) and None, before=True, skip=4)
@@ -324,12 +381,12 @@ def test_local_infile_switched_off(proxy: Proxy, through: ConnectOptions, place:
     place.assert_restored()
 
 
-def test_a_tiny_max_allowed_packet(mariadb: Server, database: str, vault: Path) -> None:
-    place = take(mariadb, database, vault, orders=20_000, chunk_bytes=4 << 20)
-    limit = mariadb.value("SELECT @@global.max_allowed_packet")
+def test_a_tiny_max_allowed_packet(server: Server, database: str, vault: Path) -> None:
+    place = take(server, database, vault, orders=20_000, chunk_bytes=4 << 20)
+    limit = server.value("SELECT @@global.max_allowed_packet")
     try:
-        mariadb.sql("SET GLOBAL max_allowed_packet = 16384")
+        server.sql("SET GLOBAL max_allowed_packet = 16384")
         assert place.restore().succeeded().status == "swapped"
     finally:
-        mariadb.sql(f"SET GLOBAL max_allowed_packet = {limit}")
+        server.sql(f"SET GLOBAL max_allowed_packet = {limit}")
     place.assert_restored()

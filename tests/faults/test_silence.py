@@ -126,7 +126,7 @@ def test_a_commit_that_waits(mortal_place: Place, mortal: PrivateServer) -> None
     import os
     import signal
 
-    restoring = mortal_place.restore(stalled_after_s=4.0)
+    restoring = mortal_place.restore(stalled_after_s=6.0)
     restoring.wait_loaded(3)
     os.kill(mortal.pid, signal.SIGSTOP)
     try:

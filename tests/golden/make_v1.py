@@ -137,15 +137,7 @@ def main() -> None:
     """Make the vault anew."""
     shutil.rmtree(HERE, ignore_errors=True)
     with PrivateServer() as private:
-        server = Server(
-            kind="mariadb",
-            host=private.host,
-            port=private.port,
-            user=private.user,
-            password=private.password,
-            socket=private.socket,
-            root_password=private.password,
-        )
+        server = Server.of("mariadb", private)
         fill(server)
         take(
             server,

@@ -9,7 +9,7 @@ import pytest
 
 from tablevault.engine import plan
 from tablevault.mysql.source import RowSource
-from tablevault.ops import reading
+from tablevault.ops import diff_buckets, diff_ranges, reading
 from tests.servers import Server
 from tests.support.shell import Shell
 
@@ -19,6 +19,17 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of a few rows and row groups of two kilobytes, so that small tables have many."""
     monkeypatch.setattr(plan, "MIN_CHUNK_ROWS", 3)
     monkeypatch.setattr(reading, "RowSource", functools.partial(RowSource, limit_bytes=2000))
+
+
+@pytest.fixture
+def small_parts(small_units: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranges that are narrowed down and read in pieces although tables are small."""
+    monkeypatch.setattr(diff_ranges, "SMALL_ROWS", 3)
+    monkeypatch.setattr(diff_ranges, "READ_ROWS", 5)
+    monkeypatch.setattr(diff_ranges, "HASHED_ROWS", 12)
+    monkeypatch.setattr(diff_ranges, "_ASKED_ROWS", 2)
+    monkeypatch.setattr(diff_buckets, "PART_ROWS", 5)
+    monkeypatch.setattr(diff_buckets, "PASS_ROWS", 20)
 
 
 @pytest.fixture

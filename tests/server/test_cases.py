@@ -7,7 +7,8 @@ what stands there after the restore, and hexadecimal values through the server's
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ from tablevault.mysql.connect import Purpose, connect
 from tablevault.mysql.sql_digest import digest_query, parse_digest
 from tablevault.rows.kinds import specs_of
 from tests.servers import Server
-from tests.support.cases import REPORT, Case, Expectation, Outcome, cases
-from tests.support.facts import Facts, checksum, facts, nameless, quoted, tables
+from tests.support.cases import PROPERTY, Case, Expectation, Outcome, cases
+from tests.support.facts import Facts, checksum, facts, is_sequence, nameless, quoted, tables
 from tests.support.roundtrip import put_back, take
 
 
@@ -46,8 +47,12 @@ def look(server: Server, names: list[tuple[str, str]]) -> dict[tuple[str, str], 
 
 
 def ruin(server: Server, names: list[tuple[str, str]], *, drop: bool) -> None:
-    word = "DROP TABLE" if drop else "TRUNCATE"
-    statements = [f"{word} {quoted(schema)}.{quoted(name)};" for schema, name in names]
+    statements = [
+        f"ALTER SEQUENCE {quoted(schema)}.{quoted(name)} RESTART;"
+        if is_sequence(server, schema, name) and not drop
+        else f"{'DROP TABLE' if drop else 'TRUNCATE'} {quoted(schema)}.{quoted(name)};"
+        for schema, name in names
+    ]
     server.sql("SET foreign_key_checks = 0;" + "".join(statements))
 
 
@@ -76,13 +81,21 @@ def assert_same(
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
-def test_case(server: Server, database: str, other: str, vault: Path, case: Case) -> None:
-    expected = case.on(server)
+def test_case(
+    server: Server,
+    database: str,
+    other: str,
+    vault: Path,
+    case: Case,
+    record_property: Callable[[str, object], None],
+) -> None:
+    expected = case.on(server.kind)
     verdict = "FAILED"
     try:
         verdict = run(server, [database, other], vault, case, expected)
     finally:
-        REPORT.append(Outcome(case.name, case.about, server.kind, verdict))
+        outcome = Outcome(case.name, case.about, server.kind, verdict)
+        record_property(PROPERTY, astuple(outcome))
 
 
 def run(server: Server, schemas: list[str], vault: Path, case: Case, expected: Expectation) -> str:

@@ -171,6 +171,19 @@ def test_key_that_force_index_may_not_name(conn: Connection, database: str) -> N
     assert catalog.table_definition(conn, TableName(database, "t")).key is None
 
 
+def test_the_key_of_a_versioned_table_ends_with_row_end(mariadb: Server, database: str) -> None:
+    with connect(mariadb.options()) as conn:
+        create(
+            conn,
+            f"USE `{database}`",
+            "CREATE TABLE t (id INT PRIMARY KEY) WITH SYSTEM VERSIONING",
+        )
+        found = catalog.table_definition(conn, TableName(database, "t"))
+    assert [column.name for column in found.columns] == ["id", "row_start", "row_end"]
+    assert found.key is not None
+    assert [part.name for part in found.key.columns] == ["id", "row_end"]
+
+
 def test_refused_by_name(server: Server, conn: Connection, database: str) -> None:
     with pytest.raises(CannotComplete, match=r"no_such is gone"):
         catalog.table_definition(conn, TableName(database, "no_such"))
@@ -178,13 +191,16 @@ def test_refused_by_name(server: Server, conn: Connection, database: str) -> Non
         return
     create(
         conn,
-        "CREATE TABLE history (id INT PRIMARY KEY) WITH SYSTEM VERSIONING",
-        "CREATE SEQUENCE counter",
+        "CREATE TABLE history (id INT PRIMARY KEY, "
+        "s BIGINT UNSIGNED GENERATED ALWAYS AS ROW START, "
+        "e BIGINT UNSIGNED GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (s, e)) "
+        "WITH SYSTEM VERSIONING",
+        "CREATE VIEW shown AS SELECT 1 AS one",
     )
-    with pytest.raises(Unsupported, match=r"history is system-versioned"):
+    with pytest.raises(Unsupported, match=r"history is system-versioned by transaction ids"):
         catalog.table_definition(conn, TableName(database, "history"))
-    with pytest.raises(UsageError, match="counter is a sequence, not a table"):
-        catalog.resolve_tables(conn, [f"{database}.counter"])
+    with pytest.raises(UsageError, match="shown is a view, not a table"):
+        catalog.resolve_tables(conn, [f"{database}.shown"])
 
 
 SWAP = "RENAME TABLE t TO x, u TO t, x TO u"

@@ -190,6 +190,22 @@ def test_a_table_that_is_not_there_is_said(
     assert shell.json("list", connect=False)["snapshots"] == []
 
 
+def wait_until_one_waits(server: Server, process: subprocess.Popen[str]) -> None:
+    """Until a statement of the process stands before a lock."""
+    waiting = (
+        "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for%lock%'"
+        " OR STATE LIKE 'Waiting for%flush%' OR STATE LIKE 'Waiting for backup%'"
+    )
+    with server.connect() as connection:
+        while True:
+            assert process.poll() is None
+            cursor = connection.cursor()
+            cursor.execute(waiting)
+            if cursor.fetchall() != [(0,)]:
+                return
+            time.sleep(0.05)
+
+
 def test_an_interrupted_snapshot_does_not_exist(shell: Shell, server: Server, orders: str) -> None:
     blocker = server.connect()
     cursor = blocker.cursor()
@@ -202,8 +218,7 @@ def test_an_interrupted_snapshot_does_not_exist(shell: Shell, server: Server, or
             text=True,
             env=shell.environment,
         )
-        time.sleep(1.5)
-        assert process.poll() is None
+        wait_until_one_waits(server, process)
         process.send_signal(signal.SIGTERM)
         output, told = process.communicate(timeout=20)
     finally:

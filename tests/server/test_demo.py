@@ -84,11 +84,16 @@ def test_the_story_ends_well_when_piped() -> None:
     assert "\x1b" not in out
     assert max(map(len, out.splitlines())) <= 120
     order = [
-        "$ tablevault snapshot 'shop.*' --name before-change",
-        "$ tablevault verify before-change",
-        "$ sh change-4711.sh",
-        "$ tablevault restore before-change shop.lineitem --swap",
+        "$ tablevault guard 'shop.*' --name before-change --expect-change shop.orders:o_totalprice",
+        "CHANGED UNEXPECTEDLY: 1 of 3 tables\n  shop.lineitem: column `l_discount` changed: type; ",
+        "to put it back:\n  tablevault restore ",
+        "$ tablevault repair before-change shop.lineitem\n",
+        "first ALTER TABLE `shop`.`lineitem` MODIFY COLUMN `l_discount` decimal(15,2) NOT NULL\n",
+        "which is less:\n    tablevault restore ",
+        "$ tablevault restore ",
         "$ tablevault cleanup ",
+        "$ tablevault repair before-change shop.orders --execute",
+        "each of these rows proven equal to the snapshot",
         "its directory is gone.",
     ]
     places = [out.find(line) for line in order]
@@ -96,6 +101,8 @@ def test_the_story_ends_well_when_piped() -> None:
     assert re.search(r"lineitem +(\d+) +(?!\1)\d+ +\1  equal\n", out), out
     assert re.search(r"orders +(\d+) +\1 +\1  equal\n", out), out
     assert "reading" in done.stderr and "swapping" in done.stderr  # the real commands' progress
+    [printed] = re.findall(r"to put it back:\n  (tablevault restore .*)", out)
+    assert f"\n$ {printed}\n" in out  # typed as it was printed
     assert left_behind(out) is None
 
 
@@ -115,7 +122,7 @@ def test_json_puts_the_result_alone_on_stdout(
 
 def test_ctrl_c_on_a_terminal_leaves_nothing() -> None:
     code, output = run_on_terminal(
-        COMMAND, answers=[("lineitem --swap", "\x03")], columns=120, timeout_s=120
+        COMMAND, answers=[("$ tablevault restore", "\x03")], columns=120, timeout_s=120
     )
     output = output.replace("\r\n", "\n")
     assert code == 130, output
@@ -184,7 +191,7 @@ def test_a_script_that_does_no_damage_fails_the_demo() -> None:
 
 def test_a_command_that_fails_ends_the_demo(monkeypatch: pytest.MonkeyPatch, out: TextIO) -> None:
     monkeypatch.setattr(story, "_SNAPSHOT", "no/name")
-    with pytest.raises(CannotComplete, match="ended with exit code 2"):
+    with pytest.raises(CannotComplete, match="ended with exit code 6"):
         story.main(out, 0.01)
     assert left_behind(told(out)) is None
 

@@ -3,15 +3,22 @@ was read.  The expectation is computed here, by the words of docs/FORMAT.md alon
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tablevault.model import Digest, Key, KeyColumn, KeyRange, TableDef, TableName
+from tablevault.model import Digest, Fingerprint, Key, KeyColumn, KeyRange, TableDef, TableName
 from tablevault.mysql import catalog, sql
 from tablevault.mysql.connect import Connection, Purpose, Row, connect
-from tablevault.mysql.sql_digest import canonical_row, digest_query, parse_digest
+from tablevault.mysql.sql_digest import (
+    canonical_row,
+    digest_query,
+    fingerprint_query,
+    parse_digest,
+    parse_fingerprint,
+)
 from tablevault.rows.kinds import ColumnSpec, specs_of
 from tests.servers import Server
 
@@ -89,6 +96,31 @@ def test_every_type(conn: Connection, every: TableDef) -> None:
         assert [row[0] for row in server_rows] == [canonical(specs, row) for row in rows]
         text = digest_query(every.table, specs, every.columns, family, every.key)
         assert parse_digest(conn.one(text)) == digest(specs, rows)
+
+
+def test_the_fingerprint_of_every_type(conn: Connection, every: TableDef) -> None:
+    specs = specs_of(every.table, every.columns, conn.server.family)
+    rows = conn.query(sql.select_rows(every.table, specs, every.columns, every.key))
+
+    def of(range: KeyRange) -> Fingerprint:
+        family = conn.server.family
+        text = fingerprint_query(every.table, specs, every.columns, family, every.key, range)
+        return parse_fingerprint(conn.one(text))
+
+    expected = []
+    for row in rows:
+        large = [spec.digest == 3 for spec in specs]
+        text = canonical(specs, row)
+        for value, is_large in zip(row, large, strict=True):
+            if is_large and value is not None:
+                short = b"|%d:%d|" % (len(value), zlib.crc32(value))
+                strong = b"|%d:%b|" % (len(value), hashlib.sha256(value).hexdigest().encode())
+                assert short in text
+                text = text.replace(short, strong, 1)
+        expected.append(int.from_bytes(hashlib.sha256(text).digest()[:8]))
+    assert of(KeyRange()) == Fingerprint(5, sum(expected))
+    assert of(KeyRange((b"2",), (b"4",))) == Fingerprint(2, sum(expected[1:3]))
+    assert of(KeyRange((b"2",), (b"2",))) == Fingerprint()
 
 
 def test_ranges_and_filters_add_up(conn: Connection, every: TableDef) -> None:

@@ -167,6 +167,7 @@ def test_all_that_is_special_about_tables_is_named(
         f"""USE `{database}`;
         CREATE TABLE odd (a INET6, b UUID, c INT);
         CREATE TABLE isam (id INT PRIMARY KEY) ENGINE=MyISAM;
+        CREATE TABLE merged (id INT PRIMARY KEY) ENGINE=MERGE UNION=(isam);
         CREATE TABLE parent (id INT PRIMARY KEY, t TEXT, FULLTEXT words (t));
         CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id));
         CREATE TRIGGER tick BEFORE INSERT ON parent FOR EACH ROW SET NEW.t = 'x';
@@ -176,10 +177,11 @@ def test_all_that_is_special_about_tables_is_named(
     assert code == 3
     fatal = " ".join(of(found, "fatal"))
     assert "has type" not in fatal  # every type of this server comes back
-    assert f"{database}.isam has engine MyISAM" in fatal
+    assert f"{database}.merged has engine MRG_MyISAM" in fatal and "isam" not in fatal
     notes = " ".join(of(found, "note"))
     assert f"table {database}.odd has no usable key" in notes
     assert f"{database}.child to {database}.parent" in notes
+    assert f"locked against writing while read: {database}.isam" in notes
     assert f"tick on {database}.parent" in notes
     assert f"FULLTEXT words of {database}.parent" in notes
     assert f"{database}._tv_new_0123abcd_parent" in notes
@@ -294,3 +296,29 @@ def test_usage(tool: Shell, orders: str) -> None:
 
     assert hinted(tool("doctor", "no_such_schema.t"))
     assert tool("doctor", orders, "--snapshot", "latest").code in (2, 6)
+
+
+def test_history_that_could_not_come_back(
+    tool: Shell, server: Server, database: str, orders: str
+) -> None:
+    if server.family == "mysql":
+        with pytest.raises(AssertionError, match="sql failed"):
+            server.sql("CREATE TABLE v (id INT PRIMARY KEY) WITH SYSTEM VERSIONING", database)
+        return
+    server.sql(
+        "CREATE TABLE fine (id INT PRIMARY KEY) WITH SYSTEM VERSIONING;"
+        "CREATE TABLE numbered (id INT PRIMARY KEY) WITH SYSTEM VERSIONING "
+        "PARTITION BY SYSTEM_TIME LIMIT 10 (PARTITION p HISTORY, PARTITION n CURRENT);"
+        "CREATE TABLE by_trx (id INT PRIMARY KEY, b BIGINT UNSIGNED GENERATED ALWAYS AS ROW START, "
+        "e BIGINT UNSIGNED GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (b, e)) "
+        "WITH SYSTEM VERSIONING;",
+        database,
+    )
+    code, found = findings(tool, f"{database}.*")
+    assert code == 3
+    assert sorted(of(found, "fatal")) == [
+        f"history: table {database}.by_trx is system-versioned by transaction ids, which another "
+        "table of the server explains",
+        f"history: table {database}.numbered is partitioned BY SYSTEM_TIME LIMIT: which partition "
+        "a row of its history is in could not be brought back",
+    ]

@@ -245,3 +245,27 @@ def test_choice_follows_the_privileges(conn: Connection) -> None:
         with pytest.raises(CannotComplete) as failure:
             choose(conn, mode, "SELECT")
         assert "grant" in (failure.value.hint or "")
+
+
+def test_a_lock_that_the_server_forbids_though_it_was_granted(
+    server: Server, conn: Connection, database: str, app: Any
+) -> None:
+    """As on a service where RELOAD is granted and what it is for is not."""
+    server.sql(
+        f"DROP USER IF EXISTS granted; CREATE USER granted IDENTIFIED BY 'pw';"
+        f"GRANT SELECT, LOCK TABLES ON `{database}`.* TO granted"
+    )
+    options = server.options(user="granted", password="pw")
+    try:
+        with connect(options) as theirs:
+            held = locks.acquire(
+                theirs, "auto", [TableName(database, "t")], 5, ALL, lambda: connect(options)
+            )
+            with held:
+                assert held.kind is LockKind.TABLES and "forbids" in held.why
+                assert held.hints and not held.keeps_ddl_out
+                with meanwhile(app, "UPDATE t SET v = 1") as ended:
+                    assert not ended()
+                    held.release_reads()
+    finally:
+        server.sql("DROP USER granted")

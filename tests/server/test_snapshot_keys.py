@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tablevault.model import KeyRange
+from tablevault.ops import consistent
 from tablevault.vault.chunklist import read_chunks
 from tablevault.vault.store import open_store
 from tests.servers import Server
 from tests.support.facts import facts, quoted
 from tests.support.roundtrip import pattern, put_back, round_trip, take
+from tests.support.shell import Shell
 from tests.support.values import u, x
 
 pytestmark = pytest.mark.usefixtures("small_units")
@@ -157,7 +160,7 @@ def key_cases() -> dict[str, tuple[str, list[str]]]:
 
 
 CASES = key_cases()
-UNKEYED = {"unique_nullable", "no_key", "prefix_key", "float_key"}
+UNKEYED = {"no_key", "prefix_key", "float_key"}
 
 
 def create(server: Server, schema: str, name: str, columns: str, values: list[str]) -> None:
@@ -290,3 +293,39 @@ def test_several_schemas_in_one_snapshot(server: Server, database: str, vault: P
         assert {schema: facts(server, schema, "t") for schema in (database, other)} == before
     finally:
         server.sql(f"DROP DATABASE IF EXISTS {quoted(other)};")
+
+
+def test_a_key_that_lets_nulls_in(
+    server: Server, database: str, vault: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows with a NULL are the first chunk, alone; too many of them, and it is no key."""
+    rows = ", ".join(f"({number if number % 3 else 'NULL'}, {number % 5})" for number in range(200))
+    server.sql(
+        f"CREATE TABLE {database}.t (k INT NULL, v INT, UNIQUE KEY (k)); "
+        f"INSERT INTO {database}.t VALUES {rows};"
+    )
+    taken = take(server, vault, [f"{database}.t"], chunk_bytes=1)
+    [entry] = taken.tables
+    assert "nullable-keys" in taken.features
+    first, *others = read_chunks(open_store(str(vault)), taken.id, entry)
+    assert first.range == KeyRange(nulls=True) and first.digest.rows == 67
+    assert len(others) > 10 and sum(one.digest.rows for one in others) == 133
+    monkeypatch.setattr(consistent, "MOST_NULL_BYTES", 100)
+    again = take(server, vault, [f"{database}.t"], chunk_bytes=1)
+    assert again.tables[0].definition.key is None
+    assert again.tables[0].digest == entry.digest
+    assert any("have a NULL in key `k`" in hint for hint in again.hints)
+
+
+def test_a_diff_tells_no_rows_apart_by_a_key_that_lets_nulls_in(
+    server: Server, database: str, vault: Path
+) -> None:
+    server.sql(
+        f"CREATE TABLE {database}.t (k INT NULL, v INT, UNIQUE KEY (k)); "
+        f"INSERT INTO {database}.t VALUES (NULL, 1), (NULL, 2), (3, 3), (4, 4);"
+    )
+    taken = take(server, vault, [f"{database}.t"])
+    tool = Shell(server, vault)
+    assert tool("diff", taken.id).code == 0
+    server.sql(f"UPDATE {database}.t SET v = 9 WHERE v = 2")
+    assert tool("diff", taken.id).code == 3

@@ -105,6 +105,27 @@ def test_abort_between_two_reads(conn: Connection, database: str) -> None:
             conn.abort()
 
 
+def test_an_aborted_read_lets_the_table_go(server: Server, database: str) -> None:
+    """The server is in the midst of sending: it must not go on waiting for a reader that left."""
+    with connect(server.options(), Purpose.READ) as conn:
+        conn.execute(f"USE `{database}`")
+        conn.execute("CREATE TABLE wide (id INT PRIMARY KEY, b LONGTEXT)")
+        for number in range(12):
+            conn.execute(f"INSERT INTO wide VALUES ({number}, REPEAT('x', 3000000))")
+        specs = tables.specs_in(conn, database, "wide")
+        source = RowSource(conn, tables.select(specs, database, "wide"), specs, (), 1 << 20)
+        with pytest.raises(ConnectionLost, match="aborted while running SELECT"):
+            for _ in source:
+                time.sleep(0.5)  # until the kernel's buffers are full
+                conn.abort()
+        session = conn.id
+    ours = f"SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = {session}"
+    deadline = time.monotonic() + 30
+    while server.query(ours) != [("0",)]:
+        assert time.monotonic() < deadline, "the server still sends, and holds the table's lock"
+        time.sleep(0.1)
+
+
 def test_packets_of_a_row_are_split_where_the_protocol_splits_them() -> None:
     packets, sequence = row_packets([b"x" * (0xFFFFFF - 4)], 255)
     assert packets[:4] == b"\xff\xff\xff\xff"

@@ -97,6 +97,25 @@ def test_it_comes_through_when_the_transaction_ends(
     assert gap_s(cut) <= 1.0
 
 
+def test_a_cleanup_names_who_holds_what_it_would_drop(
+    server: Server, vault: Path, family: str
+) -> None:
+    cut = Cut(server, vault, staged(server, vault, family, ["customer"]))
+    [staging] = [name for name in own_tables(server, family) if name.startswith("_tv")]
+    connection = server.connect(database=family, autocommit=False)
+    cursor = connection.cursor()
+    cursor.execute(f"SELECT COUNT(*) FROM `{staging}`")
+    cursor.fetchall()
+    with pytest.raises(LockNotGranted, match=r"dropping .*: in use for") as caught:
+        cut.cleanup(lock_wait_s=2.0)
+    assert f"connection {connection.connection_id}" in caught.value.message
+    assert "`cleanup`" in (caught.value.hint or "")
+    assert staging in own_tables(server, family)
+    connection.close()
+    cut.cleanup()
+    assert staging not in own_tables(server, family)
+
+
 @contextmanager
 def telling_locks(server: Server) -> Iterator[bool]:
     """Whether the server tells who holds a lock: MariaDB with a plugin that not all have."""

@@ -17,10 +17,12 @@ from tablevault.mysql import sink, wire
 from tablevault.mysql.connect import ConnectOptions, Purpose, connect
 from tablevault.mysql.source import RowSource
 from tests import tables
+from tests.proxy import CutProxy
 from tests.servers import Server
 
 FILES = Path(__file__).parent / "tls"
 CA = str(FILES / "ca.pem")
+COLD = "not-known-to-the-cache"
 pytestmark = pytest.mark.server
 
 
@@ -101,3 +103,35 @@ def test_rows_go_both_ways_over_tls(secure: PrivateServer) -> None:
         batches = list(RowSource(reader, tables.select(specs, "tls", "t"), specs))
         assert sum(batch.rows for batch in batches) == 3000
         loader.execute("DROP DATABASE tls")
+
+
+@pytest.fixture
+def cold(mysql: Server) -> Iterator[str]:
+    """An account whose password the server has not in its cache."""
+    name = "tv_cold"
+    mysql.sql(
+        f"CREATE USER {name}@'%' IDENTIFIED WITH caching_sha2_password BY '{COLD}';FLUSH PRIVILEGES"
+    )
+    yield name
+    mysql.sql(f"DROP USER {name}@'%'")
+
+
+def test_a_password_never_passes_a_bare_wire(mysql: Server, cold: str) -> None:
+    """The server asks for it in the clear until it has it in its cache, which takes TLS once."""
+    with CutProxy(mysql.host, mysql.port) as wire_tap:
+        account = {"port": wire_tap.port, "user": cold, "password": COLD}
+        with pytest.raises(ServerUnavailable, match="in the clear") as raised:
+            connect(mysql.options(**account, ssl_mode="disabled"))
+        assert "TLS" in (raised.value.hint or "") and COLD not in str(raised.value)
+        with connect(mysql.options(**account)) as encrypted:
+            assert encrypted.alive()
+        with connect(mysql.options(**account, ssl_mode="disabled")) as hashed:
+            assert hashed.alive()
+        assert cold.encode() in wire_tap.sent
+        assert COLD.encode() not in wire_tap.sent
+
+
+def test_over_a_socket_file_it_may(mysql: Server, cold: str) -> None:
+    account = {"user": cold, "password": COLD, "socket": mysql.socket}
+    with connect(mysql.options(**account)) as conn:
+        assert conn.alive()

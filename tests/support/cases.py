@@ -20,7 +20,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import Any
 
-from tests.servers import ROOT, Server
+from tests.servers import ROOT
 
 FOLDER = ROOT / "tests" / "cases"
 SESSION = (
@@ -62,9 +62,9 @@ class Case:
         """Whether the tables are dropped, not emptied, before they are restored."""
         return bool(self.expect.get("drop"))
 
-    def on(self, server: Server) -> Expectation:
+    def on(self, kind: str) -> Expectation:
         """What is expected of this kind of server."""
-        wish = self.expect.get(server.kind, self.expect.get("default", "exact"))
+        wish = self.expect.get(kind, self.expect.get("default", "exact"))
         if wish == "exact":
             return Expectation()
         return Expectation(**wish)
@@ -103,8 +103,8 @@ class Outcome:
     verdict: str
 
 
-REPORT: list[Outcome] = []
-"""Filled by the runner, printed at the end of the run (tests/conftest.py)."""
+PROPERTY = "case"
+"""The outcome goes with the test's report under this name, printed at the end (conftest.py)."""
 
 
 def report_lines(outcomes: list[Outcome]) -> list[str]:
@@ -127,3 +127,37 @@ def report_lines(outcomes: list[Outcome]) -> list[str]:
                 notes.append(f"{name} on {kind}: {verdict}: {why}")
         lines.append(" ".join([f"{name:<{width}}", *cells, about[name]]))
     return [*lines, *notes]
+
+
+TABLE_BEGINS = "<!-- cases: written by `python -m tests.support.cases` -->"
+_HEADS = {"mariadb": "MariaDB 10.11", "mariadb-new": "MariaDB 11.8", "mysql": "MySQL 9.7"}
+
+
+def page_table() -> str:
+    """What every case expects of every server, as docs/SERVERS.md holds it."""
+    lines = [
+        f"| case | {' | '.join(_HEADS.values())} | what |",
+        "|---" * (len(_HEADS) + 2) + "|",
+    ]
+    for case in cases():
+        cells = [_cell(case.on(kind)) for kind in _HEADS]
+        lines.append(f"| {case.name} | {' | '.join(cells)} | {case.about} |")
+    return "\n".join(lines)
+
+
+def _cell(expected: Expectation) -> str:
+    if expected.refused:
+        return "refused"
+    return "not there" if expected.absent else "exact"
+
+
+def with_table(page: str) -> str:
+    """The page with its table made anew: from the mark to the next heading, or the end."""
+    head, rest = page.split(TABLE_BEGINS)
+    _, heading, after = rest.partition("\n## ")
+    return f"{head}{TABLE_BEGINS}\n\n{page_table()}\n{heading}{after}"
+
+
+if __name__ == "__main__":
+    path = ROOT / "docs" / "SERVERS.md"
+    path.write_text(with_table(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -19,6 +19,17 @@ def literal(text: str) -> str:
     return f"CONVERT(X'{text.encode().hex()}' USING utf8mb4)" if text else "''"
 
 
+def numbers(count: int) -> str:
+    """A derived table with the one column `seq`, 1 to `count`, on every server."""
+    digits = len(str(count)) - 1
+    most = count // 10**digits
+    tens = [" UNION ALL ".join(f"SELECT {n} AS d" for n in range(10))] * digits
+    parts = [" UNION ALL ".join(f"SELECT {n} AS d" for n in range(most + 1)), *tens]
+    value = " + ".join(f"t{n}.d * {10 ** (digits - n)}" for n in range(digits + 1))
+    joined = " JOIN ".join(f"({part}) AS t{n}" for n, part in enumerate(parts))
+    return f"(SELECT {value} AS seq FROM {joined} HAVING seq BETWEEN 1 AND {count}) AS numbers"
+
+
 @dataclass(frozen=True)
 class Facts:
     """Everything about a table that must be the same after a restore."""
@@ -64,10 +75,15 @@ def facts(server: Server, schema: str, table: str) -> Facts:
     shown = ", ".join(
         f"HEX(CONVERT({quoted(name)} USING binary))" for name in columns(server, schema, table)
     )
-    rows = server.query(f"SELECT {shown} FROM {quoted(schema)}.{quoted(table)}")
+    create, history = show_create(server, schema, table), ""
+    if create.endswith("WITH SYSTEM VERSIONING") or " WITH SYSTEM VERSIONING\n" in create:
+        history = " FOR SYSTEM_TIME ALL"
+        if "AS ROW START" not in create:
+            shown += ", HEX(row_start), HEX(row_end)"
+    rows = server.query(f"SELECT {shown} FROM {quoted(schema)}.{quoted(table)}{history}")
     return Facts(
         checksum(server, schema, table),
-        show_create(server, schema, table),
+        create,
         tuple(sorted(rows, key=repr)),
     )
 
@@ -81,8 +97,8 @@ def fingerprint(server: Server, schema: str, table: str, expressions: str = "*")
 
 
 def tables(server: Server, schema: str, *, views: bool = True) -> list[str]:
-    """The names of all tables of a schema; without views and sequences if so wished."""
-    of_kind = "" if views else " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"
+    """The names of all tables of a schema; without views if so wished."""
+    of_kind = "" if views else " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE')"
     rows = server.query(
         "SELECT HEX(TABLE_NAME) FROM information_schema.TABLES "
         f"WHERE TABLE_SCHEMA = {literal(schema)}{of_kind} ORDER BY TABLE_NAME"
@@ -93,3 +109,12 @@ def tables(server: Server, schema: str, *, views: bool = True) -> list[str]:
 def leftovers(server: Server, schema: str) -> list[str]:
     """Tables that a run of tablevault made and left."""
     return [name for name in tables(server, schema) if name.startswith("_tv_")]
+
+
+def is_sequence(server: Server, schema: str, table: str) -> bool:
+    """Whether it is a sequence of MariaDB."""
+    kind = server.value(
+        "SELECT TABLE_TYPE FROM information_schema.TABLES "
+        f"WHERE TABLE_SCHEMA = {literal(schema)} AND TABLE_NAME = {literal(table)}"
+    )
+    return kind == "SEQUENCE"

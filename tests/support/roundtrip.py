@@ -27,7 +27,7 @@ def take(server: Server, vault: Path, patterns: Sequence[str], **options: Any) -
     store = open_store(str(vault), create=True)
     options = {"patterns": tuple(patterns), **options}
     taken = snapshot(server.options(), store, SnapshotOptions(**options))
-    verified = verify(store, taken.id, depth="rows")
+    verified = verify(store, taken.id)
     assert verified.findings == ()
     assert verified.rows_checked == sum(entry.digest.rows for entry in taken.tables)
     return taken

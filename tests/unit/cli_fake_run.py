@@ -23,6 +23,7 @@ from tablevault.ops.options import (
     VerifyResult,
 )
 from tablevault.ops.running import reported
+from tablevault.ops.verify_terms import Extent
 
 FAKE = os.environ.get("FAKE", "proven")
 RUN = "20260101T000000Z-abcdef"
@@ -83,14 +84,14 @@ def swap(
 
 
 def verify(
-    store: Any, snapshot: str, *, depth: str, observer: Observer, **options: Any
+    store: Any, snapshot: str, extent: Extent, *, observer: Observer, **options: Any
 ) -> VerifyResult:
     observer(RunBegan(run=RUN, operation="verify", snapshot=snapshot))
     observer(PhaseBegan(run=RUN, phase="checking"))
     found = Finding("damaged", "one bit is wrong", TABLE, 3, "shop/orders/part-00003.parquet")
     findings = (found,) if FAKE == "findings" else ()
     observer(RunEnded(run=RUN, status="findings" if findings else "ok", seconds=1))
-    return VerifyResult(RUN, snapshot, depth, 10, 10, 5, 6, 1.0, findings)
+    return VerifyResult(RUN, snapshot, extent.depth, 10, 10, 5, 6, 1.0, findings)
 
 
 def install(name: str, **members: Any) -> None:

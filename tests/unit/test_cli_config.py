@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tablevault.cli.config import load_profile, read_profiles
-from tablevault.cli.target import merge_connection
+from tablevault.cli.target import merge_connection, password_command
 from tablevault.errors import UsageError
 
 
@@ -122,3 +122,27 @@ def test_an_address_is_never_mixed_of_two_sources(
     merged = merge_connection(given, PROFILE)
     keys = ("host", "port", "user", "socket", "defaults_file")
     assert tuple(merged.get(key) for key in keys) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "expected"),
+    [
+        ({}, {}, "theirs"),
+        ({"user": "me"}, {}, "theirs"),
+        ({"ask_password": True}, {}, "theirs"),  # which asking goes before
+        ({"password_command": "mine"}, {"MYSQL_PWD": "x"}, "mine"),
+        ({"password_command": "mine", "url": "mysql://x"}, {}, "mine"),
+        ({}, {"MYSQL_PWD": "x"}, None),
+        ({"url": "mysql://x"}, {}, None),
+        ({"defaults_file": "/g"}, {}, None),
+    ],
+)
+def test_which_password_command_is_run(
+    given: dict[str, object], environ: dict[str, str], expected: str | None
+) -> None:
+    assert password_command(given, {"password_command": "theirs"}, environ) == expected
+
+
+def test_a_password_is_not_asked_for_and_fetched() -> None:
+    with pytest.raises(UsageError, match="exclude each other"):
+        password_command({"password_command": "mine", "ask_password": True}, {}, {})

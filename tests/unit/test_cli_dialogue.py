@@ -264,4 +264,4 @@ def test_p_asks_for_the_password_unseen(tmp_path: Path) -> None:
     assert code == 0, output
     assert "PASSWORD OF 5" in output
     assert "hush" not in output
-    assert f"tablevault rollback {RUN} -h db1 -P 3307 -u me --vault {tmp_path} -p" in output
+    assert f"tablevault rollback {RUN} -h db1 -P 3307 -u me -p --vault {tmp_path}" in output

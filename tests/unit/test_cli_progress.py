@@ -170,6 +170,8 @@ def test_no_event_can_move_the_cursor(kind: type[Event]) -> None:
         "snapshot",
         "table",
         "what",
+        "figure",
+        "limit",
         "cause",
         "remedy",
         "message",
@@ -180,7 +182,17 @@ def test_no_event_can_move_the_cursor(kind: type[Event]) -> None:
     numbers = {
         name: 1
         for name in kind.__dataclass_fields__
-        if name in ("rows", "size_bytes", "seconds", "chunk", "attempt", "delay_s", "severity")
+        if name
+        in (
+            "rows",
+            "size_bytes",
+            "seconds",
+            "chunk",
+            "attempt",
+            "delay_s",
+            "severity",
+            "pause_s",
+        )
     }
     for name in {"blockers", "evidence"} & kind.__dataclass_fields__.keys():
         fields[name] = (evil,)  # type: ignore[assignment]

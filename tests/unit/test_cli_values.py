@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tablevault.cli import types, units
+from tablevault.cli import cells, types, units
 from tablevault.model import TableName
 
 
-@pytest.mark.parametrize("module", [types, units])
+@pytest.mark.parametrize("module", [types, units, cells])
 def test_the_examples_in_the_documentation_hold(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted >= 3

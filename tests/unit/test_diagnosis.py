@@ -62,9 +62,22 @@ def test_a_server_that_does_not_answer_is_not_taken_for_a_busy_one() -> None:
 
 
 def test_our_own_fault_only_when_nobody_else_works() -> None:
-    asleep = found(seen(states={7: "Sleep"}))
+    thinking = Doing(1, 7, "loading chunk 0", "", 0.0)
+    asleep = found(seen(states={7: "Sleep"}), thinking)
     assert asleep.own_fault
-    assert not found(seen(states={7: "Sleep"}, pressure=Pressure(work=1))).own_fault
+    working = seen(states={7: "Sleep"}, pressure=Pressure(work=1))
+    assert not found(working, thinking).own_fault
+
+
+@pytest.mark.parametrize("state", ["Sleep", "gone", "Reading from net", "Receiving from client"])
+def test_a_statement_that_the_server_waits_for_itself_is_the_wires_fault(state: str) -> None:
+    for pressure in (Pressure(), Pressure(work=9), Pressure(redo=0.95)):
+        stopped = found(seen(states={7: state}, pressure=pressure))
+        assert f"no byte passes on connection 7: the server waits for this side ({state})" in (
+            stopped.cause
+        )
+        assert "network between" in stopped.remedy
+        assert not stopped.own_fault
 
 
 def test_steps_that_wait_to_be_tried_again_say_after_what() -> None:
@@ -89,3 +102,14 @@ def test_a_view_that_is_too_old_says_so_and_names_nobody() -> None:
     assert view.unseen == "it has not answered the monitor for 9 s"
     lookout.poller.failure = ZeroDivisionError("a bug")
     assert "the monitor has failed" in (lookout.view.unseen or "")
+
+
+def test_a_server_that_has_never_answered_the_monitor_is_said_not_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lookout = Lookout(lambda: pytest.fail("not asked"), list, list)
+    assert lookout.view.unseen is None
+    now_s = time.monotonic() + 5.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    view = lookout.view
+    assert view.unseen == "it has not answered the monitor for 5 s" and view.away

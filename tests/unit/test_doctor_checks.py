@@ -14,9 +14,18 @@ from tablevault.errors import CannotComplete
 from tablevault.model import Digest, ServerInfo, Snapshot, TableDef, TableEntry, TableName
 from tablevault.mysql.inspect import Inspector
 from tablevault.mysql.server import Privileges
-from tablevault.ops import checks_rights, checks_server, checks_space, checks_tables, doctor
+from tablevault.ops import (
+    checks_indexes,
+    checks_rights,
+    checks_server,
+    checks_space,
+    checks_tables,
+    doctor,
+    server_disks,
+)
 from tablevault.ops.checks_vault import tight_vault
 from tablevault.ops.checkup import COMMANDS, Advice, Patient, Restoring, Severity, fatal
+from tablevault.ops.server_disks import Disk
 from tablevault.vault.store import Store
 
 TABLE = TableName("shop", "orders")
@@ -47,7 +56,7 @@ class FakeServer:
         self.connection = FakeConnection()
         self.collations: frozenset[str] | None = frozenset({"utf8mb4_general_ci"})
         self.engines: frozenset[str] | None = frozenset({"innodb"})
-        self.free: list[tuple[str, int]] | None = None
+        self.free: list[tuple[str, int, int]] | None = None
         self.changed: list[str] = []
 
     number = Inspector.number
@@ -59,7 +68,7 @@ class FakeServer:
     def in_group(self) -> bool:
         return True
 
-    def disks(self) -> list[tuple[str, int]] | None:
+    def disks(self) -> list[tuple[str, int, int]] | None:
         return self.free
 
     def row_versions(self, tables: object) -> list[str]:
@@ -116,6 +125,19 @@ def test_the_bulk_insert_bug_is_a_warning_where_the_defaults_turn_it_on() -> Non
     assert severities(checks_tables.known_bugs(patient(server))) == ["note"]
 
 
+@pytest.mark.parametrize(
+    ("ddl", "read", "severity"), [("4", "4", "ok"), ("1", "4", "note"), ("8", "2", "note")]
+)
+def test_how_many_threads_build_an_index(ddl: str, read: str, severity: str) -> None:
+    server = FakeServer("mysql", (9, 7, 0))
+    assert list(checks_indexes.builders(patient(server))) == []
+    server.settings |= {"innodb_ddl_threads": ddl, "innodb_parallel_read_threads": read}
+    [found] = checks_indexes.builders(patient(server))
+    assert found.severity.value == severity
+    fewest = "innodb_ddl_threads" if int(ddl) < int(read) else "innodb_parallel_read_threads"
+    assert severity == "ok" or fewest in (found.remedy or "")
+
+
 def test_instant_columns_of_mysql() -> None:
     server = FakeServer("mysql", (8, 0, 30))
     assert severities(checks_tables.known_bugs(patient(server))) == ["note"]
@@ -169,11 +191,13 @@ def test_a_group_takes_transactions_of_its_limit() -> None:
     assert severities(found) == ["fatal"]
 
 
-def test_galera_is_named_and_its_limit_is_fatal() -> None:
+@pytest.mark.parametrize(("largest", "severity"), [(1000, "note"), (2 << 20, "fatal")])
+def test_galera_is_named_and_takes_row_groups_in_parts(largest: int, severity: str) -> None:
     server = FakeServer()
     server.settings |= {"wsrep_on": "ON", "wsrep_max_ws_size": str(1 << 20)}
     server.status["wsrep_ready"] = "OFF"
-    assert severities(checks_server.cluster(patient(server))) == ["warning", "fatal", "fatal"]
+    found = checks_server.cluster(patient(server, entry(largest=largest)))
+    assert severities(found) == ["warning", severity, "fatal"]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +258,7 @@ def test_space_on_a_server_of_this_machine(
         "tmpdir": str(tmp_path),
         "pid_file": str(tmp_path / "pid"),
     }
-    monkeypatch.setattr(checks_space, "_measured", lambda folder: (1, free))
+    monkeypatch.setattr(server_disks, "measured", lambda folder: Disk(folder, 1, free, 1 << 40))
     assert severities(checks_space.space(patient(server))) == [severity]
 
 
@@ -244,7 +268,7 @@ def test_space_elsewhere_is_seen_by_the_plugin_or_said() -> None:
     [found] = checks_space.space(patient(server))
     assert found.severity is Severity.NOTE
     assert "data and indexes about 0.12 GB" in found.message
-    server.free = [("/", 1 << 40), ("/data", 1_000_000)]
+    server.free = [("/", 1 << 40, 1 << 41), ("/data", 1_000_000, 1 << 41)]
     found_ones = list(checks_space.space(patient(server)))
     assert severities(found_ones) == ["fatal", "ok"]
     assert "/data/db/" in found_ones[0].message

@@ -62,3 +62,19 @@ def test_a_poller_that_fails_is_asked_no_more_and_hurts_nobody() -> None:
     assert poller.latest == 2
     assert poller.failure is not None and poller.failure.message == "no privilege"
     assert asked == 3
+
+
+def test_an_expected_rate_is_gone_by_until_something_moves() -> None:
+    meter = Meter(expected_rate_s=10.0)
+    assert meter.remaining_s(100.0) is None  # nobody has looked yet
+    meter.sample(0.0, 0.0)
+    assert meter.remaining_s(100.0) == 10.0
+    meter.sample(2.0, 10.0)  # half as fast as expected: the estimate moves, and does not jump
+    first = meter.remaining_s(100.0)
+    assert first is not None
+    assert 9.0 < first < 18.0
+    for second in range(3, 60):
+        meter.sample(float(second), 5.0 * second)
+        last = meter.remaining_s(1_000.0)
+    assert last is not None
+    assert last == pytest.approx((1_000 - 295) / 5.0, rel=0.05)

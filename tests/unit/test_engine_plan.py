@@ -77,3 +77,20 @@ def test_chunk_rows_is_always_a_usable_step(target: int, rows: int, size: int) -
 
 def test_chunk_rows_follows_the_row_size() -> None:
     assert chunk_rows(64 << 20, 1_000, 100_000) == (64 << 20) // 100
+
+
+def test_rows_with_a_null_are_one_row_group_before_all_others() -> None:
+    nulls = KeyRange(nulls=True)
+    assert row_group_ranges(nulls, []) == []
+    assert row_group_ranges(nulls, [()]) == [nulls]
+    with pytest.raises(CannotComplete, match="too many for one row group"):
+        row_group_ranges(nulls, [(), ()])
+    assert_tiles([nulls, KeyRange(None, (b"5",)), KeyRange((b"5",), None)], "t")
+    assert_tiles([nulls], "t, chunk 0", nulls, "row group")
+    for wrong in ([KeyRange(), nulls], [nulls, nulls]):
+        with pytest.raises(CannotComplete):
+            assert_tiles(wrong, "t")
+    with pytest.raises(CannotComplete, match="part the rows with a NULL"):
+        assert_tiles([nulls, nulls], "t, chunk 0", nulls, "row group")
+    with pytest.raises(CannotComplete):
+        assert_tiles([KeyRange()], "t, chunk 0", nulls, "row group")

@@ -25,6 +25,7 @@ from tablevault.ops.restore_board import (
     BuildIndex,
     CreateStaging,
     LoadGroup,
+    ProveRows,
     ProveTable,
     TableJob,
     Task,
@@ -61,15 +62,17 @@ def job(index: int, chunks: int, groups: int, indexes: int, *, keyed: bool = Tru
 
 
 shapes = st.lists(
-    st.tuples(st.integers(0, 3), st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=4
+    st.tuples(st.integers(0, 3), st.integers(1, 3), st.integers(0, 3), st.booleans()),
+    min_size=1,
+    max_size=4,
 )
 
 
 @given(shapes, st.randoms(use_true_random=False), st.booleans())
 def test_whatever_the_order_every_step_happens_once_and_in_turn(
-    tables: list[tuple[int, int, int]], chance: random.Random, swap: bool
+    tables: list[tuple[int, int, int, bool]], chance: random.Random, swap: bool
 ) -> None:
-    jobs = tuple(job(n, *shape) for n, shape in enumerate(tables))
+    jobs = tuple(job(n, *shape, keyed=keyed) for n, (*shape, keyed) in enumerate(tables))
     board = Board(jobs, swap=swap)
     open_tasks: list[Task] = [task for task, _ in board.first_tasks()]
     done: list[Task] = []
@@ -89,6 +92,12 @@ def test_whatever_the_order_every_step_happens_once_and_in_turn(
         assert len(loads) == len(set(loads)) == sum(len(c.row_groups) for c in one.chunks)
         built = [task.number for task in mine if isinstance(task, BuildIndex)]
         assert built == list(range(len(one.indexes)))
+        proofs = [(mine.index(t), t.number) for t in mine if isinstance(t, ProveRows)]
+        wanted = {*range(len(one.indexes)), *([] if one.keyed else [None])}
+        assert {number for _, number in proofs} == wanted and len(proofs) == len(wanted)
+        for at, number in proofs:
+            if number is not None:
+                assert at > mine.index(BuildIndex(one, number))
         kinds = [type(task) for task in mine]
         last_load = max((n for n, k in enumerate(kinds) if k is LoadGroup), default=0)
         first_index = min((n for n, k in enumerate(kinds) if k is BuildIndex), default=len(kinds))
@@ -98,6 +107,33 @@ def test_whatever_the_order_every_step_happens_once_and_in_turn(
 def test_the_largest_table_begins_first() -> None:
     board = Board((job(0, 1, 1, 0), job(1, 3, 3, 0), job(2, 2, 2, 0)))
     assert [task.job.index for task, _ in board.first_tasks()] == [1, 2, 0]
+
+
+def test_of_all_that_can_be_done_the_largest_table_comes_first() -> None:
+    """Whatever order the tables were created in: rows before rows, builds before builds."""
+    board = Board((job(0, 1, 1, 1), job(1, 3, 3, 1), job(2, 2, 2, 1)))
+    creates = {task.job.index: task for task, _ in board.first_tasks()}
+    rows = [step for number in (0, 2, 1) for step in board.after(creates[number])]
+    assert [task.job.index for task, _ in sorted(rows, key=lambda step: step[1])] == [
+        *(1,) * 9,
+        *(2,) * 4,
+        0,
+    ]
+    builds = [step for task, _ in rows for step in board.after(task)]
+    assert [task.job.index for task, _ in sorted(builds, key=lambda step: step[1])] == [1, 2, 0]
+
+
+def test_the_proof_runs_beside_the_index_builds() -> None:
+    board = Board((job(0, 1, 1, 2, keyed=False),))
+    ((create, _),) = board.first_tasks()
+    ((load, _),) = board.after(create)
+    first, digest = (task for task, _ in board.after(load))
+    assert isinstance(first, BuildIndex) and digest == ProveRows(first.job)
+    second, counted = (task for task, _ in board.after(first))
+    assert isinstance(second, BuildIndex) and counted == ProveRows(first.job, 0)
+    (last,) = (task for task, _ in board.after(second))
+    assert board.after(digest) == [] and board.after(counted) == []
+    assert isinstance(board.after(last)[0][0], ProveTable)
 
 
 def test_what_a_dead_run_began_is_looked_at_and_the_rest_is_loaded() -> None:

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tablevault.rows import ColumnBuffers, ColumnSpec, RowEncoder, Storage, split_text
+from tablevault.rows.digest import fingerprint_of
+from tablevault.rows.kinds import DigestClass, Kind
 from tablevault.rows.reference import Row, build_batch, load_text
 from tests.unit.row_cases import make_spec, tables
 
@@ -30,6 +32,25 @@ def test_decoded_rows_come_back(table: Table) -> None:
         None,
         digest,
     )
+
+
+@given(tables())
+def test_the_fingerprint_is_that_of_the_rows(table: Table) -> None:
+    columns, rows = table
+    batch = build_batch(columns, rows)
+    found = RowEncoder(columns).fingerprint(batch.columns, batch.exact, len(rows))
+    assert found == (batch.digest, fingerprint_of(columns, rows))
+
+
+@pytest.mark.parametrize("digest", [DigestClass.TEXT, DigestClass.LOB])
+def test_a_fingerprint_of_values_of_every_length(digest: DigestClass) -> None:
+    """Hashing goes by blocks of 64 bytes, and the last one has nine bytes of its own."""
+    spec = ColumnSpec("v", Kind.BLOB, Storage.BYTES, digest)
+    rows: list[Row] = [[bytes([size & 0xFF]) * size] for size in range(260)]
+    batch = build_batch([spec], rows)
+    found = RowEncoder([spec]).fingerprint(batch.columns, batch.exact, len(rows))
+    assert found == (batch.digest, fingerprint_of([spec], rows))
+    assert found[1].total > 1 << 64
 
 
 @given(tables(), st.integers(1, 200))

@@ -48,6 +48,17 @@ def test_open_ends() -> None:
     assert range_predicate(key(A), (A,), KeyRange(lo=(b"-3",))) == "`a` >= -3"
 
 
+def test_rows_with_a_null_are_a_range_of_their_own() -> None:
+    columns = [Column("a", "int", "int", True), Column("b", "int", "int", False)]
+    key = Key("u", (KeyColumn("a"), KeyColumn("b")), nullable=True)
+    assert range_predicate(key, columns, KeyRange(nulls=True)) == "(`a` IS NULL)"
+    assert range_predicate(key, columns, KeyRange()) == "`a` IS NOT NULL"
+    assert range_predicate(key, columns, KeyRange((b"3", b"7"), None)) == (
+        "`a` IS NOT NULL AND (`a` > 3 OR (`a` = 3 AND `b` >= 7))"
+    )
+    assert after_predicate(key, columns, (b"3", b"7")).startswith("`a` IS NOT NULL AND (")
+
+
 def test_descending_parts_turn_round() -> None:
     descending = key(A, B, descending="b")
     assert order_by(descending) == "`a`, `b` DESC"

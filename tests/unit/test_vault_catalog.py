@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tablevault.vault.catalog import (
     list_snapshots,
     remove_snapshot,
     resolve,
+    unused_snapshot_id,
 )
 from tablevault.vault.chunklist import read_chunks
 from tablevault.vault.store import LocalStore
@@ -75,6 +77,18 @@ def test_a_name_goes_before_the_beginning_of_an_id(store: LocalStore) -> None:
     add(store, FIRST, "20261102")
     add(store, SECOND)
     assert resolve(store, "20261102").id == FIRST
+
+
+def test_namesakes_of_one_second_get_ids_of_their_own(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_795_000_000.5)
+    first, second = unused_snapshot_id(store, "before"), unused_snapshot_id(store, "before")
+    assert first == second
+    add(store, first)
+    second = unused_snapshot_id(store, "before")
+    assert second > first
+    assert second.endswith("Z-before")
 
 
 def test_what_is_not_there_is_said_with_a_suggestion(store: LocalStore) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tablevault.errors import SnapshotUnusable
-from tablevault.model import Chunk, Digest, KeyRange, RowGroup, TableEntry
+from tablevault.model import Chunk, Digest, Key, KeyColumn, KeyRange, RowGroup, TableEntry
 from tablevault.vault.chunklist import encode_key, read_chunks, write_chunk_list
 from tablevault.vault.store import LocalStore, MissingFile
 from tests.unit.vaults import ID, definition
@@ -82,6 +82,28 @@ def test_a_table_without_a_key_has_chunks_without_bounds(store: LocalStore) -> N
     written = [chunk(index, None, None) for index in range(3)]
     entry = write_chunk_list(store, ID, definition(key=None), written)
     assert list(read_chunks(store, ID, entry)) == written
+
+
+def test_rows_with_a_null_in_the_key_come_first(store: LocalStore) -> None:
+    lax = definition(key=Key("u", (KeyColumn("id"),), nullable=True))
+    ordinary = chunk(1, None, None)
+    first = replace(chunk(0, None, None), range=KeyRange(nulls=True))
+    groups = tuple(replace(group, range=KeyRange(nulls=True)) for group in first.row_groups[:1])
+    first = replace(first, row_groups=groups)
+    entry = write_chunk_list(store, ID, lax, [first, ordinary])
+    assert list(read_chunks(store, ID, entry)) == [first, ordinary]
+    cases = (
+        [replace(ordinary, index=0)],
+        [replace(ordinary, index=0), replace(first, index=1)],
+        [replace(first, row_groups=groups * 2)],
+        [replace(first, row_groups=(replace(groups[0], range=KeyRange()),))],
+        [replace(first, range=KeyRange((b"1",), None, nulls=True))],
+    )
+    for number, wrong in enumerate(cases):
+        with pytest.raises(SnapshotUnusable, match="chunk list of table"):
+            write_chunk_list(store, f"{ID}-{number}", lax, wrong)
+    with pytest.raises(SnapshotUnusable, match="elsewhere than first"):
+        write_chunk_list(store, f"{ID}-9", definition(), [first])
 
 
 @given(st.lists(st.binary(max_size=12), min_size=1, max_size=3))

@@ -7,6 +7,7 @@ import re
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
@@ -14,8 +15,10 @@ import pytest
 
 from tablevault.model import Column, Digest, TableName
 from tablevault.rows.kinds import DigestClass, Kind, specs_of
+from tablevault.vault import geometry
 from tablevault.vault.manifest import encode_manifest
 from tablevault.vault.store import LocalStore
+from tablevault.vault.types import arrow_schema
 from tests.unit.vaults import batches_of, definition, write_snapshot
 
 PAGE = (Path(__file__).parents[2] / "docs" / "FORMAT.md").read_text(encoding="utf-8")
@@ -98,6 +101,93 @@ def test_every_kind_and_its_digest_class_is_on_the_page() -> None:
             assert f"`{spec.kind.value}`" in lines[str(int(digest_class))], name
 
 
+def column(data_type: str, **facts: Any) -> Column:
+    shown = data_type + (" unsigned" if facts.pop("unsigned", False) else "")
+    return Column("c", shown, data_type, True, **facts)
+
+
+COLUMNS_BY_ROW = {
+    "TINYINT, SMALLINT, MEDIUMINT, INT, BIGINT": [
+        column(name) for name in ("tinyint", "smallint", "mediumint", "int", "bigint")
+    ],
+    "the same UNSIGNED": [
+        column(name, unsigned=True)
+        for name in ("tinyint", "smallint", "mediumint", "int", "bigint")
+    ],
+    "DECIMAL up to 38 digits": [
+        column("decimal", precision=digits, scale=2) for digits in (9, 18, 38)
+    ],
+    "DECIMAL above 38 digits": [column("decimal", precision=39, scale=2)],
+    "FLOAT": [column("float")],
+    "DOUBLE": [column("double")],
+    "DATE": [column("date")],
+    "DATETIME": [column("datetime", scale=6)],
+    "TIMESTAMP": [column("timestamp", scale=0)],
+    "TIME": [column("time", scale=3)],
+    "YEAR": [column("year")],
+    "CHAR, VARCHAR": [column(name, charset="utf8mb4") for name in ("char", "varchar")],
+    "TINYTEXT to LONGTEXT": [
+        column(name, charset="latin1") for name in ("tinytext", "text", "mediumtext", "longtext")
+    ],
+    "ENUM, SET": [column(name, charset="gbk") for name in ("enum", "set")],
+    "the four above in the charsets `binary` and gb18030": [
+        column("varchar", charset=charset) for charset in ("binary", "gb18030")
+    ],
+    "JSON (of MySQL; to MariaDB it is LONGTEXT)": [column("json")],
+    "BINARY, VARBINARY": [column(name) for name in ("binary", "varbinary")],
+    "TINYBLOB to LONGBLOB": [
+        column(name) for name in ("tinyblob", "blob", "mediumblob", "longblob")
+    ],
+    "BIT": [column("bit", precision=5)],
+    "geometry types": [
+        column(name)
+        for name in (
+            *("geometry", "point", "linestring", "polygon", "multipoint", "multilinestring"),
+            *("multipolygon", "geometrycollection", "geomcollection"),
+        )
+    ],
+    "UUID, INET4, INET6 (MariaDB)": [column(name) for name in ("uuid", "inet4", "inet6")],
+    "VECTOR": [column("vector")],
+}
+"""Columns for each row of the page's table of types."""
+
+ARROW_NAMES = {"float32": "float", "float64": "double", "utf8": "string", "date32": "date32[day]"}
+PHYSICAL = {"fixed bytes": "FIXED_LEN_BYTE_ARRAY"}
+
+
+def arrow_names(cell: str) -> list[str]:
+    """`int8, 16, 32, 32, 64` is one type for each of the row's columns."""
+    first, *others = cell.replace("binary, WKB", "binary").split(", ")
+    if not others or "[" in first:
+        return [cell.replace("binary, WKB", "binary")]
+    stem = first.rstrip("0123456789")
+    return [first, *(stem + other for other in others)]
+
+
+def test_the_table_of_types_is_complete_and_that_of_the_files(tmp_path: Path) -> None:
+    rows = {row[0]: row[1:] for row in table_rows(section("Types").split("A type that is not")[0])}
+    assert rows.keys() == COLUMNS_BY_ROW.keys()
+    reached = set()
+    for name, (kinds, arrow_cell, parquet_cell, *_) in rows.items():
+        columns = COLUMNS_BY_ROW[name]
+        specs = [specs_of(EXAMPLE.table, [one], "mariadb")[0] for one in columns]
+        reached |= {spec.kind for spec in specs}
+        if kinds != "the same":
+            assert {f"`{spec.kind.value}`" for spec in specs} == set(kinds.split(", "))
+        names = arrow_names(arrow_cell)
+        wanted = names if len(names) == len(specs) else names * len(specs)
+        for spec, one, shown in zip(specs, columns, wanted, strict=True):
+            schema = arrow_schema([spec], [one])
+            path = tmp_path / "one.parquet"
+            pq.write_table(schema.empty_table(), path, store_decimal_as_integer=True)
+            found = str(schema.field(0).type)
+            assert found.startswith(ARROW_NAMES.get(shown, shown.replace(", UTC", ", tz=UTC")))
+            physical = pq.ParquetFile(path).schema.column(0).physical_type
+            named = [physical, *(words for words, type in PHYSICAL.items() if type == physical)]
+            assert any(word in parquet_cell for word in named), (name, physical)
+    assert reached == set(Kind)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     written = write_snapshot(LocalStore(tmp_path / "vault", create=True), rows=30)
@@ -125,6 +215,7 @@ def test_the_chunk_lists_fields_are_those_of_the_page(folder: Path) -> None:
 def test_the_files_metadata_is_that_of_the_page(folder: Path) -> None:
     found = pq.ParquetFile(folder / "shop/orders/part-00000.parquet").metadata.metadata
     keys = {name.decode() for name in found if name.startswith(b"tablevault.")}
+    keys |= {geometry.METADATA}  # only where there is a geometry column: test_vault_geometry.py
     assert keys == set(re.findall(r"^\| `(tablevault\.\w+)`", PAGE, re.M))
 
 
@@ -143,6 +234,14 @@ def test_the_duckdb_queries_of_the_page_run(folder: Path) -> None:
     first = first.replace("20261124T043012Z-before", folder.name)
     assert len(duckdb.sql(first).fetchall()) == 30
     assert len(duckdb.sql(second).fetchall()) == 3
+
+
+def test_the_python_of_the_page_runs(folder: Path) -> None:
+    (block,) = re.findall(r"```python\n(import pandas.*?)```", PAGE, re.DOTALL)
+    block = block.replace("vault/20261124T043012Z-before", str(folder))
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert names["a"].shape == names["b"].shape == (30, 2)
 
 
 def test_the_checksum_is_what_the_page_says(tmp_path: Path) -> None:

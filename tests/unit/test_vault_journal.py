@@ -227,3 +227,22 @@ def test_runs_that_are_not_there(tmp_path: Path, folder: Path) -> None:
 def test_each_line_is_plain_json(folder: Path) -> None:
     lines = (folder / "journal.jsonl").read_text().splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["restore", "loading", "loaded"]
+
+
+def test_there_is_no_journal_without_its_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed at the first write leaves none; an empty one says what it is."""
+    folder = tmp_path / "runs" / RUN
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Journal.create(folder, RUN, {"snapshot": "s"})
+    monkeypatch.undo()
+    assert list_runs(folder.parent) == []
+    (folder / "journal.jsonl").touch()
+    with pytest.raises(UsageError, match=f"run {RUN} ended before it had made anything"):
+        Journal.open(folder)

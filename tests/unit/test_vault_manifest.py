@@ -248,6 +248,7 @@ def test_what_is_no_manifest_is_refused(text: bytes) -> None:
 def test_no_field_may_be_missing(written: Written) -> None:
     optional = {
         "name",
+        "reused",
         "hints",
         "features",
         "partial",
@@ -256,6 +257,7 @@ def test_no_field_may_be_missing(written: Written) -> None:
         "trigger_settings",
         "auto_increment",
         "key",
+        "sequence",
     }
     whole = content(written)
     for name in set(whole) - optional - {"checksum"}:

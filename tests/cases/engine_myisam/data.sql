@@ -1,1 +1,2 @@
-INSERT INTO t VALUES (1);
+INSERT INTO t (a, b, n) WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 300) SELECT CONCAT('a', n), REPEAT('word ', n), n % 7 FROM r; DELETE FROM t WHERE id % 11 = 0;
+INSERT INTO bare VALUES (1, 'a'), (1, 'a'), (NULL, NULL); INSERT INTO mixed VALUES (1, 1), (2, 2);

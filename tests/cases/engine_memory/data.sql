@@ -1,0 +1,1 @@
+INSERT INTO t VALUES (1, 'a'), (2, NULL); INSERT INTO u VALUES (1), (2);

@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, price DECIMAL(12,4), q INT, each_s DECIMAL(8,2) AS (price / q) STORED, each_v DECIMAL(8,2) AS (price / q) VIRTUAL, i INT AS (price / q) STORED, f FLOAT AS (price / q) STORED, w DOUBLE AS (SQRT(id)) STORED, KEY (each_v), KEY (each_s));

@@ -1,0 +1,1 @@
+INSERT INTO t (id, price, q) WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 900) SELECT n, n * 1.2345, n % 7 FROM r;

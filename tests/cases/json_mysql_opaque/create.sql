@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, a JSON, b JSON, c JSON, d JSON, e JSON, f JSON); /*M! SELECT 1/0 FROM nowhere */;

@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, j JSON); /*M! SELECT 1/0 FROM nowhere */;

@@ -1,0 +1,1 @@
+INSERT INTO p VALUES (1, 1); UPDATE p SET a = 2;
