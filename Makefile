@@ -30,14 +30,15 @@ test-servers: dev  ## the server tests once more, on a real MySQL and on a newer
 	@bash scripts/setup.sh server
 	@bash scripts/provision_server.sh mysql >/dev/null
 	@bash scripts/provision_server.sh mariadb-new >/dev/null
-	$(VENV)/bin/python -m pytest -m server --servers mysql,mariadb-new $(ARGS)
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m server --servers mysql,mariadb-new $(ARGS)
 
 NIGHTLY ?= 2000
 test-nightly: dev  ## thousands of generated tables on every server (NIGHTLY=2000 on each)
 	@bash scripts/setup.sh server
 	@bash scripts/provision_server.sh mysql >/dev/null
 	@bash scripts/provision_server.sh mariadb-new >/dev/null
-	TABLEVAULT_GENERATED=$(NIGHTLY) $(VENV)/bin/python -m pytest tests/server/test_generated_tables.py \
+	TABLEVAULT_GENERATED=$(NIGHTLY) $(VENV)/bin/python -m pytest -n 2 \
+	  tests/server/test_generated_tables.py tests/server/test_schema_diff_generated.py \
 	  --servers mariadb,mysql,mariadb-new $(ARGS)
 
 lint: dev  ## ruff, mypy --strict

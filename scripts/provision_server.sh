@@ -3,8 +3,10 @@
 #
 #   scripts/provision_server.sh mysql         MySQL from suite sid (in no other suite)
 #   scripts/provision_server.sh mariadb-new   a newer MariaDB, from suite trixie
+#   scripts/provision_server.sh mariadb-plugins   plugins of the MariaDB that this machine has
 #
-# Prints the folder, whose usr/sbin then holds a server that runs as it is. Nothing is installed:
+# Prints the folder, whose usr/sbin then holds a server that runs as it is (of plugins: that with
+# the .so files, which Debian has in another package than the server). Nothing is installed:
 # packages are downloaded by apt with a state of its own and only unpacked, none of their scripts
 # run, no root rights are needed. What is there already is used; remove the folder to get a newer one.
 # Environment: TABLEVAULT_SERVERS, the folder of folders (~/.cache/tablevault-servers).
@@ -16,6 +18,7 @@ KIND=${1:-}
 case $KIND in
   mysql)       suite=sid;    packages=(mysql-server-core);   server=mysqld ;;
   mariadb-new) suite=trixie; packages=(mariadb-server-core mariadb-client-core); server=mariadbd ;;
+  mariadb-plugins) suite=own; packages=(); server= ;;
   *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
 esac
 HOME_OF_ALL=${TABLEVAULT_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/tablevault-servers}
@@ -78,6 +81,24 @@ wrap() {  # PROGRAM [OPTION...]: run it by its own loader with its own libraries
     echo ' "$@"'; } >"$program"
   chmod 755 "$program"
 }
+
+if [ "$KIND" = mariadb-plugins ]; then
+  plugins=$TREE/usr/lib/mysql/plugin
+  if [ ! -e "$plugins/file_key_management.so" ]; then
+    mkdir -p "$HOME_OF_ALL"
+    work=$(mktemp -d "$HOME_OF_ALL/.making.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    say "downloading the plugins of MariaDB into $TREE (4 MB)"
+    (cd "$work" && apt-get -qq -o APT::Sandbox::User= download mariadb-server </dev/null >&2) ||
+      die "apt could not download mariadb-server"
+    mkdir "$work/tree"
+    dpkg-deb --fsys-tarfile "$work"/*.deb | tar -x -C "$work/tree" --no-same-owner ./usr/lib/mysql/plugin
+    rm -rf "$TREE"
+    mv "$work/tree" "$TREE"
+  fi
+  echo "$plugins"
+  exit
+fi
 
 if ! works; then
   mkdir -p "$HOME_OF_ALL"

@@ -5,6 +5,7 @@
 #                                 command and the extra's packages (demo | dev); the row codec
 #                                 is compiled, and compiled again when its source changed
 #   scripts/setup.sh server       MariaDB's server and client programs
+#   scripts/setup.sh browser      headless Chromium, in which the pages of `report` are tested
 #   scripts/setup.sh rivals       the tools that tablevault is measured beside; without them the
 #                                 measurements run, and say which rows are left out
 #
@@ -87,6 +88,14 @@ need_server() {
   command -v mariadbd >/dev/null || die "mariadbd is still not found after installing ${missing[*]}"
 }
 
+need_browser() {
+  local program
+  for program in chromium-headless-shell chromium chromium-browser google-chrome; do
+    command -v "$program" >/dev/null && return
+  done
+  apt_install "no browser to test pages in" chromium-headless-shell
+}
+
 need_rivals() {
   local missing=()
   command -v mydumper >/dev/null && command -v myloader >/dev/null || missing+=(mydumper)
@@ -151,6 +160,7 @@ need_codec() {  # rebuilt in place when its source changed since it was built
 case "${1:-} ${2:-}" in
   "venv demo" | "venv dev") need_python; need_environment "$2"; need_codec ;;
   "server ") need_server ;;
+  "browser ") need_browser ;;
   "rivals ") need_rivals ;;
   *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"; exit 2 ;;
 esac
