@@ -193,6 +193,35 @@ class Reused:
 
 
 @dataclass(frozen=True)
+class KeptFile:
+    """A file of a snapshot, and what it must be."""
+
+    path: str  # relative to the snapshot, forward slashes
+    size_bytes: int
+    sha256: str  # hex
+
+
+@dataclass(frozen=True)
+class TablespaceFiles:
+    """The copy of a table's InnoDB tablespace: the same rows, in the server's own form."""
+
+    tablespace_bytes: int  # of the tablespace that they hold
+    data: KeptFile  # its blocks, compressed
+    blocks: KeptFile  # what is known of it, and of each block
+    cfg: KeptFile  # the server's own description
+
+    @property
+    def files(self) -> tuple[KeptFile, KeptFile, KeptFile]:
+        """All three."""
+        return self.data, self.blocks, self.cfg
+
+    @property
+    def file_bytes(self) -> int:
+        """What they take in the vault."""
+        return sum(file.size_bytes for file in self.files)
+
+
+@dataclass(frozen=True)
 class TableEntry:
     """A table in a manifest: its definition, and where and what its data is."""
 
@@ -207,6 +236,7 @@ class TableEntry:
     largest_row: int
     where: str | None = None  # the filter of a partial snapshot
     reused: Reused | None = None  # None: every chunk was read and written anew
+    tablespace: TablespaceFiles | None = None
 
     @property
     def written_bytes(self) -> int:

@@ -23,6 +23,9 @@ _SNAPSHOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 MANIFEST = "manifest.json"
 CHUNK_LIST = "chunks.jsonl"
+TABLESPACE = "tablespace.zst"
+TABLESPACE_BLOCKS = "tablespace.json"
+TABLESPACE_CFG = "tablespace.cfg"
 RUNS_FOLDER = ".runs"
 JOURNAL = "journal.jsonl"
 STATUS = "status.json"

@@ -24,12 +24,14 @@ from tablevault.model import (
 from tablevault.rows.kinds import Kind, spec_of
 from tablevault.vault.chunklist import digest_record, read_digest
 from tablevault.vault.fields import Fields
+from tablevault.vault.tablespace_record import read_tablespace, tablespace_record
 
 FORMAT = 1
 NULLABLE_KEYS = "nullable-keys"  # the first chunk of a table may be the rows with a NULL in its key
 SEQUENCES = "sequences"  # a table may be one: its one row says what comes next
 SYSTEM_VERSIONING = "system-versioning"  # rows are current or history, with their times as data
 GEOMETRY_WKB = "geometry-wkb"  # cells of geometry columns are WKB, their SRID stands apart
+TABLESPACES = "tablespaces"  # beside the chunks of a table may lie a copy of its tablespace
 KNOWN_FEATURES = frozenset({NULLABLE_KEYS, SEQUENCES, SYSTEM_VERSIONING, GEOMETRY_WKB, SOME_ROWS})
 
 
@@ -46,6 +48,8 @@ def features_of(tables: Iterable[TableEntry]) -> tuple[str, ...]:
         found.add(SYSTEM_VERSIONING)
     if any(_kind(column) == Kind.GEOMETRY.value for column in columns):
         found.add(GEOMETRY_WKB)
+    if any(entry.tablespace for entry in entries):
+        found.add(TABLESPACES)
     return tuple(sorted(found))
 
 
@@ -95,6 +99,7 @@ def _table_record(entry: TableEntry) -> dict[str, Any]:
         "largest_row": entry.largest_row,
         "where": entry.where,
         "reused": dataclasses.asdict(entry.reused) if entry.reused else None,
+        "tablespace": tablespace_record(entry.tablespace),
         "create_sql": definition.create_sql,
         "triggers": list(definition.triggers),
         "trigger_settings": [dataclasses.asdict(one) for one in definition.trigger_settings],
@@ -206,6 +211,7 @@ def _read_table(fields: Fields) -> TableEntry:
         largest_row=fields.integer("largest_row"),
         where=fields.optional_text("where"),
         reused=_read_reused(fields),
+        tablespace=read_tablespace(fields, path),
     )
 
 

@@ -18,8 +18,10 @@ from tablevault.rows.kinds import DigestClass, Kind, specs_of
 from tablevault.vault import geometry
 from tablevault.vault.manifest import encode_manifest
 from tablevault.vault.store import LocalStore
+from tablevault.vault.tablespace import BLOCK_BYTES, write_tablespace
 from tablevault.vault.types import arrow_schema
-from tests.unit.vaults import batches_of, definition, write_snapshot
+from tests.unit.test_vault_pagezero import FULL_CRC32, page_of
+from tests.unit.vaults import ID, ORDERS, SERVER, batches_of, definition, write_snapshot
 
 PAGE = (Path(__file__).parents[2] / "docs" / "FORMAT.md").read_text(encoding="utf-8")
 
@@ -210,6 +212,19 @@ def test_the_chunk_lists_fields_are_those_of_the_page(folder: Path) -> None:
     assert named_fields(text) == set(line)
     last = table_rows(text)[-1][1]
     assert set(re.findall(r"`(\w+)`", last)) == set(line["row_groups"][0])
+
+
+def test_the_description_of_a_tablespace_is_that_of_the_page(tmp_path: Path) -> None:
+    text = section("Tablespaces")
+    (tmp_path / "source").write_bytes(page_of(FULL_CRC32, 16384) + bytes(BLOCK_BYTES))
+    store = LocalStore(tmp_path / "vault", create=True)
+    with (tmp_path / "source").open("rb") as source:
+        write_tablespace(store, ID, ORDERS, source.fileno(), b"", SERVER, "Dynamic")
+    about = json.loads((store.root / ID / "shop/orders/tablespace.json").read_text())
+    assert named_fields(text) == set(about)
+    last = table_rows(text)[-1][1]
+    (first, zeros) = about["blocks"]
+    assert set(re.findall(r"`(\w+)`", last)) == set(first) > set(zeros) == {"length"}
 
 
 def test_the_files_metadata_is_that_of_the_page(folder: Path) -> None:

@@ -180,6 +180,10 @@ def put(path: str, value: object) -> Callable[[Content], None]:
     return edit
 
 
+FILE = {"path": "shop/orders/x", "size": 5, "sha256": "0" * 64}
+KEPT = {"tablespace_bytes": 65536, "data": FILE, "blocks": FILE, "cfg": FILE}
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -201,6 +205,12 @@ def put(path: str, value: object) -> Callable[[Content], None]:
             put("tables.0.trigger_settings", [{"sql_mode": "", "charset": "", "collation": ""}]),
             "trigger_settings is not one for each trigger",
         ),
+        (put("tables.0.tablespace", 5), "tablespace is not an object"),
+        (put("tables.0.tablespace", KEPT | {"cfg": None}), "tablespace.cfg is not an object"),
+        (put("tables.0.tablespace", KEPT | {"tablespace_bytes": 0}), "bytes is not an integer"),
+        (put("tables.0.tablespace", KEPT | {"data": FILE | {"sha256": ""}}), "not a SHA-256"),
+        (put("tables.0.tablespace", KEPT | {"data": FILE | {"path": "../x"}}), "outside the vault"),
+        (put("tables.0.tablespace", KEPT | {"cfg": FILE | {"path": "a/b"}}), "not in the table's"),
         (put("tables.0.columns.0", "id"), r"columns\[0\] is not an object"),
         (put("tables.0.columns.0.kind", "text"), "kind is not what this version makes"),
         (put("tables.0.columns.0.data_type", "mystery"), "kind is not what this version makes"),
@@ -249,6 +259,7 @@ def test_no_field_may_be_missing(written: Written) -> None:
     optional = {
         "name",
         "reused",
+        "tablespace",
         "hints",
         "features",
         "partial",
