@@ -20,22 +20,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tablevault.cli import config_values
+from tablevault.cli.config_file import ConfigFile, Read, near, read_file
 from tablevault.errors import UsageError
 
 DEFAULT_PROFILE = "default"
-_PATHS = frozenset({"defaults_file", "socket", "state_dir"})
-# key → what its value must be, and that in words
-_KEYS: Mapping[str, tuple[type, str]] = {
-    "host": (str, "a string"),
-    "port": (int, "a number above zero"),
-    "user": (str, "a string"),
-    "socket": (str, "a string"),
-    "defaults_file": (str, "a string"),
-    "password_command": (str, "a string"),
-    "vault": (str, "a string"),
-    "state_dir": (str, "a string"),
-    "threads": (int, "a number above zero"),
-    "tables": (list, "a list of strings"),
+SECTIONS = ("profile", "job")
+_KEYS: Mapping[str, Read] = {
+    "host": config_values.text,
+    "port": config_values.number,
+    "user": config_values.text,
+    "socket": config_values.path,
+    "defaults_file": config_values.path,
+    "password_command": config_values.text,
+    "vault": config_values.text,
+    "state_dir": config_values.path,
+    "threads": config_values.number,
+    "tables": config_values.texts,
 }
 
 
@@ -61,8 +62,8 @@ def default_paths() -> tuple[Path, ...]:
 def load_profile(config: str | None, profile: str | None) -> Profile:
     """The profile asked for, or the one named "default" where there is one.
 
-    Raises UsageError when the file named cannot be read, has an unknown key or a value of the
-    wrong type, or when no file has the profile asked for.
+    Raises UsageError when the file named cannot be read, for all that is wrong with it, or when
+    no file has the profile asked for.
     """
     paths = (Path(config).expanduser(),) if config else default_paths()
     wanted = profile or DEFAULT_PROFILE
@@ -79,48 +80,26 @@ def load_profile(config: str | None, profile: str | None) -> Profile:
     where = config or " or ".join(str(path) for path in paths)
     raise UsageError(
         f"no profile {profile!r} in {where}",
-        hint=f"profiles there: {', '.join(sorted(known))}" if known else None,
+        hint=near(wanted, known)
+        or (f"profiles there: {', '.join(sorted(known))}" if known else None),
     )
 
 
 def read_profiles(path: Path) -> dict[str, dict[str, Any]]:
-    """All profiles of a file, checked.  Raises UsageError naming the file and the key."""
-    import tomllib  # only where there is a file to read: it costs start-up time
-
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
-    for key in document:
-        if key not in ("profile", "job"):  # jobs are read by jobs_config.py
-            hint = "profiles are [profile.NAME], jobs [job.NAME]"
-            raise UsageError(f"{path}: unknown key {key!r}", hint=hint)
-    profiles = document.get("profile", {})
-    if not isinstance(profiles, dict):
-        raise UsageError(f"{path}: 'profile' must be a table", hint="write [profile.NAME]")
-    return {name: _checked(path, name, values) for name, values in profiles.items()}
+    """All profiles of a file, checked.  Raises UsageError naming each mistake by line and key."""
+    file = read_file(path)
+    profiles = check_profiles(file)
+    file.require()
+    return profiles
 
 
-def _checked(path: Path, name: str, values: Any) -> dict[str, Any]:
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: profile {name!r} must be a table", hint="write [profile.NAME]")
-    return {key: _value(path, f"profile.{name}", key, value) for key, value in values.items()}
-
-
-def _value(path: Path, section: str, key: str, value: Any) -> Any:
-    if key not in _KEYS:
-        hint = f"known keys: {', '.join(_KEYS)}"
-        if key == "password":
-            hint = "keep it in a defaults_file (mode 0600) or in MYSQL_PWD, or use password_command"
-        raise UsageError(f"{path}: unknown key {key!r} in [{section}]", hint=hint)
-    kind, words = _KEYS[key]
-    fits = isinstance(value, kind) and not isinstance(value, bool)
-    if fits and isinstance(value, list):
-        fits = all(isinstance(item, str) for item in value)
-    elif fits and isinstance(value, int):
-        fits = value > 0
-    if not fits:
-        raise UsageError(f"{path}: {section}.{key} must be {words}, not {value!r}")
-    return os.path.expanduser(value) if key in _PATHS else value
+def check_profiles(file: ConfigFile) -> dict[str, dict[str, Any]]:
+    """All profiles of a file; what is wrong with it, jobs apart, is noted."""
+    for key in file.values:
+        if key not in SECTIONS:  # jobs are read by jobs_config.py
+            kinds = ", ".join(f"[{kind}.NAME]" for kind in SECTIONS)
+            file.note((key,), "unknown section", near(key, SECTIONS) or f"sections are {kinds}")
+    return {
+        name: file.read(("profile", name), values, _KEYS)
+        for name, values in file.sections("profile").items()
+    }

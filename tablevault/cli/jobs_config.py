@@ -18,16 +18,19 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
+from tablevault.cli import config_values
+from tablevault.cli.config import check_profiles
+from tablevault.cli.config_file import ConfigFile, Read, Wrong, near, read_file, refer
 from tablevault.cli.invocation import Invocation
 from tablevault.cli.parser import refuse_password
-from tablevault.cli.types import parse_duration
 from tablevault.errors import UsageError
 
 STEPS = ("snapshot", "verify", "diff", "drill", "prune", "doctor")
@@ -68,159 +71,131 @@ class Job:
 
 
 def read_jobs(path: Path, commands: Mapping[str, click.Command]) -> dict[str, Job]:
-    """The jobs of a configuration.  Raises UsageError naming file, line and key."""
-    import tomllib
+    """The jobs of a configuration.
 
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
-    jobs = document.get("job", {})
-    if not isinstance(jobs, dict):
-        raise UsageError(f"{path}: 'job' must be a table", hint="write [job.NAME]")
-    return {
-        name: _Reader(path, text, name, values, commands).job() for name, values in jobs.items()
+    Raises UsageError naming each mistake of the whole file by line and key.
+    """
+    file = read_file(path)
+    profiles = check_profiles(file)
+    jobs = {
+        name: _job(file, name, values, profiles, commands)
+        for name, values in file.sections("job").items()
     }
+    file.require()
+    return {name: job for name, job in jobs.items() if job is not None}
 
 
-class _Reader:
-    """One section of the file."""
+def _job(
+    file: ConfigFile,
+    name: str,
+    values: Mapping[str, Any],
+    profiles: Mapping[str, Any],
+    commands: Mapping[str, click.Command],
+) -> Job | None:
+    """One job; None, and noted, when anything is wrong with it."""
+    where, before = ("job", name), len(file.mistakes)
+    if not _NAME.fullmatch(name):
+        file.note(where, "a job's name has letters a-z, digits, - and _ only")
+    known: dict[str, Read] = {
+        "steps": partial(_steps, file, name, commands),
+        "profile": lambda value: refer("profile", config_values.text(value), profiles),
+        "at": _at,
+        "weekdays": _weekdays,
+        "jitter": config_values.duration,
+        "max_runtime": config_values.duration,
+        "metrics": config_values.text,
+        "on_failure": config_values.program,
+        "on_recovery": config_values.program,
+        "webhook": _reference,
+    }
+    fields = file.read(where, values, known)
+    if not values.get("steps"):
+        place = ("steps",) if "steps" in values else ()
+        file.note((*where, *place), "a job needs steps", 'such as steps = ["verify latest"]')
+    if len(file.mistakes) > before:
+        return None
+    for key in ("jitter", "max_runtime"):
+        if key in fields:
+            fields[f"{key}_s"] = fields.pop(key)
+    return Job(name=name, **fields)
 
-    def __init__(
-        self,
-        path: Path,
-        text: str,
-        name: str,
-        values: Any,
-        commands: Mapping[str, click.Command],
-    ) -> None:
-        self._path, self._text, self._name, self._commands = path, text, name, commands
-        if not isinstance(values, dict):
-            raise UsageError(f"{path}: job {name!r} must be a table", hint="write [job.NAME]")
-        self._values: dict[str, Any] = values
 
-    def job(self) -> Job:
-        if not _NAME.fullmatch(self._name):
-            self._refuse(None, "a job's name has letters a-z, digits, - and _ only")
-        known = {
-            "steps": self._steps,
-            "profile": self._text_of,
-            "at": self._at,
-            "weekdays": self._weekdays,
-            "jitter": self._duration,
-            "max_runtime": self._duration,
-            "metrics": self._text_of,
-            "on_failure": self._words,
-            "on_recovery": self._words,
-            "webhook": self._reference,
-        }
-        fields: dict[str, Any] = {}
-        for key, value in self._values.items():
-            read: Callable[[str, Any], Any] | None = known.get(key)
-            if read is None:
-                hint = f"known keys: {', '.join(known)}"
-                if re.search("pass|secret|pwd", key):
-                    hint = "secrets come from the profile's defaults_file (mode 0600) or "
-                    hint += "password_command, or from MYSQL_PWD"
-                self._refuse(key, "unknown key", hint)
-            name = f"{key}_s" if read == self._duration else key
-            fields[name] = read(key, value)
-        if not fields.get("steps"):
-            self._refuse(None, "a job needs steps", 'such as steps = ["verify latest"]')
-        return Job(name=self._name, **fields)
-
-    def _steps(self, key: str, value: Any) -> tuple[tuple[str, ...], ...]:
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            self._refuse(key, "must be a list of command lines")
-        return tuple(self._step(key, number, line) for number, line in enumerate(value, 1))
-
-    def _step(self, key: str, number: int, line: str) -> tuple[str, ...]:
-        where = f"step {number}, {line!r}"
+def _steps(
+    file: ConfigFile, name: str, commands: Mapping[str, click.Command], value: Any
+) -> tuple[tuple[str, ...], ...]:
+    """The words of each step; each wrong one is noted at its own line."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise Wrong("must be a list of command lines")
+    steps = []
+    for place, line in enumerate(value):
         try:
-            words = shlex.split(line)
-            refuse_password(words)
-        except (ValueError, UsageError) as error:
-            self._refuse(key, f"{where}: {error}")
-        if not words or words[0] not in STEPS:
-            self._refuse(key, f"{where}: a step is one of {', '.join(STEPS)}")
-        decided = [w for w in words if w.partition("=")[0] in _NOT_IN_STEPS]
-        if decided:
-            self._refuse(key, f"{where}: {decided[0]} is for the job or its profile to say")
-        command = self._commands[words[0]]
-        try:
-            command.make_context(words[0], words[1:], obj=Invocation())
-        except click.ClickException as error:
-            self._refuse(key, f"{where}: {error.format_message().rstrip('.')}")
-        except (UsageError, click.exceptions.Exit) as error:
-            self._refuse(key, f"{where}: {error}")
-        return tuple(words)
-
-    def _at(self, key: str, value: Any) -> tuple[int, int]:
-        found = _AT.fullmatch(value) if isinstance(value, str) else None
-        if found is None:
-            self._refuse(key, f'must be a time of day such as "02:30", not {value!r}')
-        return int(found[1]), int(found[2])
-
-    def _weekdays(self, key: str, value: Any) -> tuple[str, ...]:
-        if not isinstance(value, list) or not value or not set(value) <= set(WEEKDAYS):
-            self._refuse(key, f"must be a list of {', '.join(WEEKDAYS)}")
-        return tuple(day for day in WEEKDAYS if day in value)
-
-    def _duration(self, key: str, value: Any) -> float:
-        try:
-            return parse_duration(value if isinstance(value, str) else "")
-        except ValueError:
-            self._refuse(key, f'must be a duration such as "10m", not {value!r}')
-
-    def _text_of(self, key: str, value: Any) -> str:
-        if not isinstance(value, str) or not value:
-            self._refuse(key, f"must be a string, not {value!r}")
-        return value
-
-    def _words(self, key: str, value: Any) -> tuple[str, ...]:
-        if (
-            not isinstance(value, list)
-            or not value
-            or not all(isinstance(one, str) for one in value)
-        ):
-            self._refuse(key, "must be a list of words: a program and its arguments")
-        return tuple(value)
-
-    def _reference(self, key: str, value: Any) -> SecretReference:
-        # what is wrong is not shown: it may be the secret itself
-        if isinstance(value, dict) and len(value) == 1:
-            (kind, where), *_ = value.items()
-            if kind == "env" and isinstance(where, str) and _VARIABLE.fullmatch(where):
-                return SecretReference(env=where)
-            if kind == "file" and isinstance(where, str) and where and "://" not in where:
-                return SecretReference(file=where)
-        self._refuse(
-            key,
-            'must be {env = "NAME"} or {file = "PATH"}',
-            "the URL is a secret: name the environment variable or the file that holds it",
-        )
-
-    def _refuse(self, key: str | None, what: str, hint: str | None = None) -> NoReturn:
-        line = _line_of(self._text, self._name, key)
-        where = f"{self._path}:{line}" if line else str(self._path)
-        section = f"job.{self._name}" + (f".{key}" if key else "")
-        raise UsageError(f"{where}: {section}: {what}", hint=hint)
+            steps.append(_step(commands, line))
+        except Wrong as error:
+            what = f"step {place + 1}, {_shown(line)}: {error.what}"
+            file.note(("job", name, "steps", place), what, error.hint)
+    return tuple(steps)
 
 
-def _line_of(text: str, job: str, key: str | None) -> int | None:
-    """The line of a key, or of its section where the file writes it in another way; from 1."""
-    header = re.compile(rf"\s*\[\s*job\s*\.\s*[\"']?{re.escape(job)}[\"']?\s*\]")
-    wanted = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=") if key else None
-    section: int | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        if header.match(line):
-            section = number
-        elif section and line.lstrip().startswith("[") and not line.lstrip().startswith("[["):
-            if re.match(r"\s*\[[^\]]*\]\s*(#.*)?$", line):
-                break
-        elif section and wanted and wanted.match(line):
-            return number
-    return section
+def _step(commands: Mapping[str, click.Command], line: str) -> tuple[str, ...]:
+    try:
+        words = shlex.split(line)
+        refuse_password(words)
+    except ValueError as error:
+        raise Wrong(str(error)[:1].lower() + str(error)[1:]) from None
+    except UsageError as error:
+        raise Wrong(error.message, error.hint) from None
+    if not words or words[0] not in STEPS:
+        hint = near(words[0], STEPS) if words else None
+        raise Wrong(f"a step is one of {', '.join(STEPS)}", hint)
+    decided = [w for w in words if w.partition("=")[0] in _NOT_IN_STEPS]
+    if decided:
+        raise Wrong(f"{decided[0].partition('=')[0]} is for the job or its profile to say")
+    try:
+        commands[words[0]].make_context(words[0], words[1:], obj=Invocation())
+    except click.exceptions.NoSuchOption as error:
+        close = f"did you mean {error.possibilities[0]}?" if error.possibilities else None
+        raise Wrong(f"no such option {error.option_name}", close) from None
+    except click.ClickException as error:
+        raise Wrong(error.format_message().rstrip(".")) from None
+    except UsageError as error:
+        raise Wrong(error.message, error.hint) from None
+    except click.exceptions.Exit:
+        raise Wrong("it only shows something") from None
+    return tuple(words)
+
+
+def _shown(line: str) -> str:
+    """A step for a message; one that may hold a password is not repeated."""
+    return "not shown" if re.search("pass|://", line) else repr(line)
+
+
+def _at(value: Any) -> tuple[int, int]:
+    found = _AT.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise Wrong(f'must be a time of day such as "02:30", not {value!r}')
+    return int(found[1]), int(found[2])
+
+
+def _weekdays(value: Any) -> tuple[str, ...]:
+    what = f"must be a list of {', '.join(WEEKDAYS)}"
+    if not isinstance(value, list) or not value:
+        raise Wrong(what)
+    for place, day in enumerate(value):
+        if day not in WEEKDAYS:
+            hint = near(day, WEEKDAYS) if isinstance(day, str) else None
+            raise Wrong(what, hint, at=(place,))
+    return tuple(day for day in WEEKDAYS if day in value)
+
+
+def _reference(value: Any) -> SecretReference:
+    # what is wrong is not shown: it may be the secret itself
+    if isinstance(value, dict) and len(value) == 1:
+        (kind, where), *_ = value.items()
+        if kind == "env" and isinstance(where, str) and _VARIABLE.fullmatch(where):
+            return SecretReference(env=where)
+        if kind == "file" and isinstance(where, str) and where and "://" not in where:
+            return SecretReference(file=where)
+    raise Wrong(
+        'must be {env = "NAME"} or {file = "PATH"}',
+        "the URL is a secret: name the environment variable or the file that holds it",
+    )

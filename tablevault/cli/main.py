@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from types import MappingProxyType
+from typing import Any
 
 import click
 
 from tablevault.cli.app import app
+from tablevault.cli.config_file import ConfigMistaken
 from tablevault.cli.invocation import Invocation
 from tablevault.cli.output import prepare_streams, say_json, tell_error
 from tablevault.cli.signals import stopping_signals
@@ -46,9 +50,10 @@ def _run(words: list[str], about: Invocation) -> int:
 
 
 def _fail(error: TablevaultError, about: Invocation) -> int:
-    tell_error(error.message, error.hint)
+    lines = error.lines if isinstance(error, ConfigMistaken) and len(error.mistakes) > 1 else ()
+    tell_error(error.message, error.hint, lines)
     status = "interrupted" if isinstance(error, Interrupted) else "failed"
-    _say_failure(about, status, error.message, error.hint, error.exit_code)
+    _say_failure(about, status, error.message, error.hint, error.exit_code, _mistakes(error))
     return error.exit_code
 
 
@@ -57,15 +62,29 @@ def _fail_unexpectedly(error: Exception, about: Invocation) -> int:
     return 1
 
 
-def _say_failure(about: Invocation, status: str, message: str, hint: str | None, code: int) -> None:
+def _say_failure(
+    about: Invocation,
+    status: str,
+    message: str,
+    hint: str | None,
+    code: int,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     if not about.json:
         return
     ids = {"run": about.run, "snapshot": about.snapshot}
-    record = {"status": status, "error": message, "hint": hint, "exit_code": code}
+    record = {"status": status, "error": message, "hint": hint, "exit_code": code, **more}
     try:
         say_json({**record, **{name: value for name, value in ids.items() if value}})
     except TablevaultError:
         return  # standard output takes nothing; standard error has it
+
+
+def _mistakes(error: TablevaultError) -> dict[str, Any]:
+    """What is wrong with a configuration, for programs."""
+    if not isinstance(error, ConfigMistaken):
+        return {}
+    return {"mistakes": [asdict(one) for one in error.mistakes]}
 
 
 def _usage_error(error: click.ClickException) -> UsageError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -52,9 +53,10 @@ def tell(text: str) -> None:
     write_line(sys.stderr, text)
 
 
-def tell_error(message: str, hint: str | None = None) -> None:
-    """Print why it failed, and what to do about it."""
-    tell(f"tablevault: error: {printable(message)}")
+def tell_error(message: str, hint: str | None = None, lines: Sequence[str] = ()) -> None:
+    """Print why it failed, and what to do about it; several reasons are `lines`, one each."""
+    for line in lines or (message,):
+        tell(f"tablevault: error: {printable(line)}")
     if hint:
         tell(f"hint: {printable(hint)}")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from tablevault.cli.config import load_profile, read_profiles
+from tablevault.cli.config_file import ConfigMistaken
+from tablevault.cli.main import main
 from tablevault.cli.target import merge_connection, password_command
 from tablevault.errors import UsageError
 
@@ -63,16 +66,19 @@ def test_paths_may_begin_at_home(nowhere: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[profile.p]\nhots = "x"\n', "unknown key 'hots' in [profile.p]"),
-        ('[profiles.p]\nhost = "x"\n', "unknown key 'profiles'"),
-        ('[profile.p]\nport = "3306"\n', "profile.p.port must be a number"),
-        ("[profile.p]\nport = true\n", "profile.p.port must be a number"),
-        ("[profile.p]\nthreads = 0\n", "profile.p.threads must be a number above zero"),
-        ('[profile.p]\ntables = "a.b"\n', "profile.p.tables must be a list of strings"),
-        ("[profile.p]\ntables = [1]\n", "profile.p.tables must be a list of strings"),
-        ('profile = "p"\n', "'profile' must be a table"),
-        ("[profile]\np = 1\n", "profile 'p' must be a table"),
-        ("[profile.p\n", "is not valid TOML"),
+        ('[profile.p]\nhots = "x"\n', ":2: profile.p.hots: unknown key"),
+        ('[profiles.p]\nhost = "x"\n', ":1: profiles: unknown section"),
+        ('[profile.p]\nport = "3306"\n', ":2: profile.p.port: must be a number"),
+        ("[profile.p]\n\nport = true\n", ":3: profile.p.port: must be a number"),
+        ("[profile.p]\nthreads = 0\n", ":2: profile.p.threads: must be a number above zero"),
+        ("[profile.p]\ntables = 1\n", ":2: profile.p.tables: must be a list of strings"),
+        ('[profile.p]\ntables = [\n"a.b",\n1]\n', ":4: profile.p.tables: must be a list"),
+        ('profile = "p"\n', ":1: profile: must be a table"),
+        ("[profile]\np = 1\n", ":2: profile.p: must be a table"),
+        ('profile.p.hots = "x"\n', ":1: profile.p.hots: unknown key"),
+        ('[profile]\np = { port = 1, "hots" = 2 }\n', ":2: profile.p.hots: unknown key"),
+        ("\n[profile.p\n", ":2: is not valid TOML: expected"),
+        ('[profile.p]\nhost = "x', ":2: is not valid TOML: unterminated string"),
     ],
 )
 def test_a_mistake_is_refused_with_file_and_key(nowhere: Path, text: str, message: str) -> None:
@@ -80,6 +86,46 @@ def test_a_mistake_is_refused_with_file_and_key(nowhere: Path, text: str, messag
     with pytest.raises(UsageError, match=re.escape(message)) as caught:
         read_profiles(path)
     assert str(path) in caught.value.message
+
+
+def test_all_mistakes_are_told_at_once_in_their_order(nowhere: Path) -> None:
+    path = write(
+        nowhere / "bad.toml",
+        '[profile.p]\nhots = "x"\nport = 0\n\n[prifile.q]\nuser = "u"\n[profile.r]\nuser = 3\n',
+    )
+    with pytest.raises(ConfigMistaken) as caught:
+        read_profiles(path)
+    assert [(one.line, one.key) for one in caught.value.mistakes] == [
+        (2, "profile.p.hots"),
+        (3, "profile.p.port"),
+        (5, "prifile"),
+        (8, "profile.r.user"),
+    ]
+    assert caught.value.lines[0] == f"{path}:2: profile.p.hots: unknown key (did you mean 'host'?)"
+    assert caught.value.lines[2].endswith("unknown section (did you mean 'profile'?)")
+    assert all(line in caught.value.message for line in caught.value.lines)
+
+
+def test_the_mistakes_have_a_line_each_on_the_terminal_and_in_json(
+    nowhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(nowhere / "bad.toml", '[profile.default]\nvualt = "v"\nhost = 3\n')
+    assert main(["list", "--json", "--config", str(path)]) == 2
+    told = capsys.readouterr()
+    assert told.err.splitlines() == [
+        f"tablevault: error: {path}:2: profile.default.vualt: unknown key (did you mean 'vault'?)",
+        f"tablevault: error: {path}:3: profile.default.host: must be a string, not 3",
+    ]
+    mistakes = json.loads(told.out)["mistakes"]
+    assert [one["line"] for one in mistakes] == [2, 3]
+    assert mistakes[0]["hint"] == "did you mean 'vault'?"
+
+
+def test_a_value_that_may_hold_a_secret_is_not_repeated(nowhere: Path) -> None:
+    path = write(nowhere / "bad.toml", '[profile.p]\npassword_command = ["get", "hush"]\n')
+    with pytest.raises(UsageError) as caught:
+        read_profiles(path)
+    assert caught.value.message.endswith("must be a string, not a list")
 
 
 def test_a_password_has_no_place_in_it_and_is_not_repeated(nowhere: Path) -> None:

@@ -19,6 +19,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from tablevault.cli.app import app
+from tablevault.cli.config_file import ConfigMistaken
 from tablevault.cli.job_run import JobEnd, StepEnd
 from tablevault.cli.jobs_config import read_jobs
 from tablevault.cli.metrics import metrics_text
@@ -91,7 +92,7 @@ cat >{notes}.json
         ('at = "02:30"', 4, "", "needs steps"),
         ('steps = ["verify --all"]\nat = "25:00"', 6, "at", "time of day"),
         ('steps = ["verify --all"]\nwhen = "x"', 6, "when", "unknown key"),
-        ('steps = [\n  "verify --all",\n  "verfy latest",\n]', 5, "steps", "a step is one of"),
+        ('steps = [\n  "verify --all",\n  "verfy latest",\n]', 7, "steps", "a step is one of"),
         ('steps = ["verify --all --bugdet 3m"]', 5, "steps", "--bugdet"),
         ('steps = ["verify"]\njitter = 5', 6, "jitter", "duration"),
         ('steps = ["verify --all --vault /x"]', 5, "steps", "--vault is for the job"),
@@ -100,6 +101,8 @@ cat >{notes}.json
         ('steps = ["verify latest"]\n\npassword = "x"', 7, "password", "unknown key"),
         ('steps = ["verify latest"]\nweekdays = ["monday"]', 6, "weekdays", "list of mon"),
         ('steps = ["verify latest"]\non_failure = "page me"', 6, "on_failure", "list of words"),
+        ("steps = []", 5, "steps", "needs steps"),
+        ('steps = ["verify x"]\nprofile = "defualt"', 6, "profile", "no [profile.defualt]"),
     ],
 )
 def test_what_is_wrong_is_named_by_line_and_key(
@@ -113,6 +116,32 @@ def test_what_is_wrong_is_named_by_line_and_key(
     assert what in refused.value.message
     if key == "password":
         assert "defaults_file" in (refused.value.hint or "")
+
+
+def test_all_that_is_wrong_is_told_at_once_with_what_was_meant(tmp_path: Path, vault: Path) -> None:
+    path = write(
+        tmp_path / "c.toml",
+        vault,
+        'stpes = []\nsteps = [\n  "verfy x",\n  "verify --bugdet 3m x",\n'
+        '  "diff --password=hush",\n]\nweekdays = [\n  "mon",\n  "teu",\n]\nprofile = "defualt"\n\n'
+        "[job.Weekly]\n[profile.b]\nhots=1",
+    )
+    with pytest.raises(ConfigMistaken) as refused:
+        read_jobs(path, app.commands)
+    found = [(one.line, one.key, one.hint) for one in refused.value.mistakes]
+    assert "--password-command" in (found.pop(3)[2] or "")
+    assert found == [
+        (5, "job.nightly.stpes", "did you mean 'steps'?"),
+        (7, "job.nightly.steps", "did you mean 'verify'?"),
+        (8, "job.nightly.steps", "did you mean --budget?"),
+        (13, "job.nightly.weekdays", "did you mean 'tue'?"),
+        (15, "job.nightly.profile", "did you mean 'default'?"),
+        (17, "job.Weekly", None),
+        (17, "job.Weekly", 'such as steps = ["verify latest"]'),
+        (19, "profile.b.hots", "did you mean 'host'?"),
+    ]
+    assert refused.value.mistakes[3].line == 9
+    assert "hush" not in refused.value.message
 
 
 def test_a_job_that_goes_well_says_one_line_or_nothing(store: LocalStore, config: Path) -> None:
