@@ -32,6 +32,7 @@ STATUS = "status.json"
 HISTORY = "history.jsonl"
 PROOFS_FOLDER = ".proofs"
 DIFFS_FOLDER = "diffs"  # in the folder of the runs
+JOBS_FOLDER = ".jobs"  # there as well
 
 
 def new_run_id(now: float | None = None) -> str:

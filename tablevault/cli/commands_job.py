@@ -51,6 +51,7 @@ def job_command(
     The first step that fails ends it, with that step's exit code. One job at a time works on a
     vault.
     """
+    from tablevault.cli.job_hook import call_hook
     from tablevault.cli.job_run import run_job
 
     config, job = _job(ctx, name)
@@ -65,13 +66,14 @@ def job_command(
     owner = f"job {name}, process {os.getpid()} on {os.uname().nodename}, since {since}"
     with store.lock(_LOCK, owner):
         done = run_job(job, _options(ctx, store.uri, state), state)
-        file = metrics or job.metrics
-        if file:
-            _write_metrics(ctx, Path(file).expanduser(), done)
+        # somebody is told first: nothing that the metrics may run into is to be in the way
+        call_hook(job, done, state)
         if job.webhook:
             from tablevault.cli.webhook import call_webhook
 
             call_webhook(job.webhook, done, store.uri, _server(ctx, done), state)
+        if file := metrics or job.metrics:
+            _write_metrics(ctx, Path(file).expanduser(), done)
     return _told(ctx, done)
 
 
@@ -150,6 +152,16 @@ def _options(ctx: click.Context, vault: str, state: Path) -> list[str]:
 
 
 def _write_metrics(ctx: click.Context, file: Path, done: JobEnd) -> None:
+    try:
+        _metrics(ctx, file, done)
+    except TablevaultError as error:
+        if done.ok:
+            raise
+        # the exit code is to tell what failed in the job
+        tell(f"hint: no metrics were written: {error}")
+
+
+def _metrics(ctx: click.Context, file: Path, done: JobEnd) -> None:
     from tablevault.cli.metrics import metrics_text
     from tablevault.cli.output import write_whole
     from tablevault.vault.catalog import list_snapshots

@@ -1,33 +1,30 @@
-"""Running a job: its steps, each a process of its own; what came of it; who is told.
+"""Running a job: its steps, each a process of its own, and what came of it.
 
 A step that fails ends the job: nothing is pruned after a snapshot that failed or damage that was
-found.  What came of the last run is remembered, so that a recovery is told once.
+found.  When the last run succeeded is remembered for the metrics.
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tablevault.cli.jobs_config import Job
 from tablevault.cli.output import write_whole
 from tablevault.errors import CannotComplete, Interrupted
+from tablevault.names import JOBS_FOLDER
 
 _GRACE_S = 60.0  # a step that is stopped cleans up first
-_HOOK_S = 30.0
-_HOOK_TRIES_S = (0.0, 1.0, 5.0)  # before each try
 _PR_SET_PDEATHSIG = 1  # of Linux
-JOBS_FOLDER = ".jobs"
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class JobEnd:
 
 
 def run_job(job: Job, options: Sequence[str], state_dir: Path) -> JobEnd:
-    """Run the steps of a job with `options` added to each, and tell of failure and recovery.
+    """Run the steps of a job with `options` added to each.
 
     Raises Interrupted, after the step at hand has ended, when it is stopped from outside.
     """
@@ -90,10 +87,6 @@ def run_job(job: Job, options: Sequence[str], state_dir: Path) -> JobEnd:
         last_success=began if code == 0 else before.get("last_success"),
     )
     _remember(state_dir, done)
-    if not done.ok:
-        _tell(job.on_failure, "failed", done)
-    elif before.get("exit_code", 0) != 0:
-        _tell(job.on_recovery, "recovered", done)
     return done
 
 
@@ -137,38 +130,6 @@ def _stop(process: subprocess.Popen[bytes]) -> bytes:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.communicate()[0]
-
-
-def _tell(hook: Sequence[str], status: str, done: JobEnd) -> None:
-    """Call a hook, with the report on its standard input; a few tries, each bounded."""
-    if not hook:
-        return
-    failed = [end for end in done.steps if end.exit_code]
-    environment = {
-        **os.environ,
-        "TABLEVAULT_JOB": done.job,
-        "TABLEVAULT_STATUS": status,
-        "TABLEVAULT_EXIT_CODE": str(done.exit_code),
-        "TABLEVAULT_STEP": failed[-1].command if failed else "",
-        "TABLEVAULT_MESSAGE": done.message,
-    }
-    report = json.dumps({"status": status, **asdict(done)}, default=str).encode()
-    why = ""
-    for delay_s in _HOOK_TRIES_S:
-        time.sleep(delay_s)
-        try:
-            subprocess.run(
-                list(hook),
-                input=report,
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                check=True,
-                timeout=_HOOK_S,
-            )
-            return
-        except (OSError, subprocess.SubprocessError) as error:
-            why = str(error)
-    sys.stderr.write(f"hint: the hook for {status} could not be carried out: {why}\n")
 
 
 def _remembered(state_dir: Path, job: str) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tablevault import __version__
-from tablevault.cli.job_run import JOBS_FOLDER
+from tablevault.cli.job_told import Told
 from tablevault.cli.metrics import findings_of
-from tablevault.cli.output import tell, write_whole
+from tablevault.cli.output import tell
 from tablevault.errors import TablevaultError
 
 if TYPE_CHECKING:
@@ -65,10 +65,9 @@ def call_webhook(
 
     Never raises for what the receiver, the network or the reference does: that is a hint.
     """
-    memory = state_dir / JOBS_FOLDER / f"{done.job}.webhook.json"
-    told = _told(memory)
-    state = "recovered" if done.ok else "failed"
-    if told == state or (done.ok and told != "failed"):
+    told = Told(state_dir, done.job, "webhook")
+    state = told.due(done.ok)
+    if state is None:
         return
     body = json.dumps(webhook_body(done, state, vault, server)).encode()
     try:
@@ -77,7 +76,7 @@ def call_webhook(
         tell(f"hint: the webhook in {webhook} was not told of {state}: {error}")
         return
     try:
-        write_whole(memory, json.dumps({"told": state}), 0o600)
+        told.keep(state)
     except TablevaultError as error:
         tell(f"hint: the webhook will be told of {state} once more: {error}")
 
@@ -188,12 +187,3 @@ def _why(cause: object) -> str:
     if isinstance(cause, OSError) and cause.errno:
         return f"it cannot be reached: {os.strerror(cause.errno)}"
     return f"the call failed: {type(cause).__name__}"
-
-
-def _told(memory: Path) -> str | None:
-    """The state that was told last; nothing when that cannot be read."""
-    with suppress(OSError, ValueError):
-        found = json.loads(memory.read_text(encoding="utf-8"))
-        if isinstance(found, dict) and isinstance(found.get("told"), str):
-            return str(found["told"])
-    return None

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from tablevault.cli.app import app
-from tablevault.cli.job_run import JOBS_FOLDER, JobEnd, StepEnd
+from tablevault.cli.job_run import JobEnd, StepEnd
 from tablevault.cli.jobs_config import SecretReference, read_jobs
 from tablevault.cli.webhook import call_webhook
 from tablevault.errors import UsageError
+from tablevault.names import JOBS_FOLDER
 from tablevault.vault.store import open_store
 from tests.unit.test_jobs import run, stat_mode, write
 from tests.unit.test_verify_nights import IDS
