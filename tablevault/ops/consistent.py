@@ -8,7 +8,6 @@ error of the server tells reliably that a table was replaced or altered meanwhil
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from tablevault.mysql.sql_doubts import Doubt
 from tablevault.ops.doubtful import refuse_doubtful_values
 from tablevault.ops.options import SnapshotOptions
 from tablevault.ops.reading import MOST_NULL_BYTES
+from tablevault.vault.catalog import moment
 
 _LOCKED_BYTES_S = 40 << 20  # what a table is read with at least, for saying how long it may be
 _SHOWN = 8
@@ -144,7 +144,7 @@ def open_consistent_read(
     try:
         for connection in (*readers, planner):
             connection.execute(sql_tables.BEGIN_CONSISTENT_READ)
-        instant = time.time()
+        instant = moment()
         binlog, hint = servers.binlog_position(control)
         identities = identity.identities(control, tables)
     finally:

@@ -1,10 +1,11 @@
-"""Which snapshots the runs of a state directory still need: by their journals."""
+"""What the journals of a state directory say of its runs: which snapshots they still need."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tablevault.errors import CannotComplete, TablevaultError
+from tablevault.errors import CannotComplete, TablevaultError, UsageError
+from tablevault.model import Finding
 from tablevault.names import JOURNAL
 from tablevault.ops.runs import REPAIR, RunState, replay
 from tablevault.vault.journal import Entry, is_running, list_runs, read_journal
@@ -41,6 +42,21 @@ def needed_by_runs(state_dir: Path, *, changed_since: float = 0.0) -> dict[str, 
             for snapshot in _snapshots(state, entries):
                 needed.setdefault(snapshot, why)
     return needed
+
+
+def damaged_journals(state_dir: Path | None) -> list[Finding]:
+    """The journals that no run could be resumed, undone or cleaned up by any more."""
+    found: list[Finding] = []
+    if state_dir is None:
+        return found
+    for run in list_runs(state_dir):
+        try:
+            read_journal(state_dir / run)
+        except CannotComplete as error:
+            found.append(Finding("damaged", error.message, path=f"{run}/{JOURNAL}"))
+        except UsageError:  # removed a moment ago, or of another user
+            continue
+    return found
 
 
 def _over(state: RunState) -> frozenset[str]:

@@ -7,7 +7,6 @@ It holds whole rows as they are now, in the usual format, so that `list`, `show`
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 
 import tablevault
@@ -22,7 +21,7 @@ from tablevault.ops.reading import stream_chunks
 from tablevault.ops.repair_check import Patient
 from tablevault.ops.repair_terms import MISSING, Batch
 from tablevault.rows.kinds import specs_of
-from tablevault.vault.catalog import begin_snapshot, unused_snapshot_id
+from tablevault.vault.catalog import begin_snapshot, moment, unused_snapshot_id
 from tablevault.vault.chunk import ChunkWriter
 from tablevault.vault.chunklist import write_chunk_list
 from tablevault.vault.records import features_of
@@ -50,7 +49,7 @@ def save_rows(
         return None
     name = f"before-repair-{run_mark(run)}"
     snapshot_id = unused_snapshot_id(store, name)
-    began = time.time()
+    began = moment()
     with begin_snapshot(store, snapshot_id) as writing:
         entries = [
             _save(conn, store, snapshot_id, patient, spans[patient.comparison.number])
@@ -61,7 +60,7 @@ def save_rows(
                 id=snapshot_id,
                 name=name,
                 created=began,
-                finished=time.time(),
+                finished=moment(),
                 server=conn.server,
                 lock="none",
                 binlog=BinlogPosition(),

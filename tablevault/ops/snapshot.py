@@ -7,7 +7,6 @@ snapshot: the manifest is what makes one, and it is written when everything else
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -41,6 +40,7 @@ from tablevault.vault.catalog import (
     SnapshotBeingWritten,
     begin_snapshot,
     clean_leftovers,
+    moment,
     unused_snapshot_id,
 )
 from tablevault.vault.chunklist import write_chunk_list
@@ -176,7 +176,7 @@ def _seal(
         id=writing.id,
         name=options.name,
         created=read.instant,
-        finished=time.time(),
+        finished=moment(),
         server=read.control.server,
         lock=read.lock.kind,
         binlog=read.binlog,

@@ -18,6 +18,7 @@ from tablevault.events import Observer, Reporter, silent
 from tablevault.model import Chunk, Finding, Snapshot, TableEntry
 from tablevault.names import new_run_id
 from tablevault.ops.check_crew import Check, CheckCrew, Checked, checks_of, tell_finding
+from tablevault.ops.needed import damaged_journals
 from tablevault.ops.options import VerifyResult
 from tablevault.ops.running import Ending, aside, reported
 from tablevault.ops.selection import select_entries
@@ -75,8 +76,9 @@ def verify_vault(
 ) -> VaultVerifyResult:
     """Check the chunks of all snapshots of a vault, the least recently proven ones first.
 
-    A manifest that is damaged or missing is a finding here; what was never completed, or is
-    removed meanwhile, is passed over.  Raises UsageError for an extent that cannot be.
+    A manifest that is damaged or missing is a finding here, as is a damaged journal of a run in
+    `state_dir`; what was never completed, or is removed meanwhile, is passed over.
+    Raises UsageError for an extent that cannot be.
     """
     extent = extent or Extent()
     extent.require()
@@ -93,6 +95,7 @@ def verify_vault(
             Finding("missing", f"snapshot {one} has no manifest any more", path=f"{one}/")
             for one in aside(reporter, "looking for manifests", lambda: missing_manifests(store))
         ]
+        own += aside(reporter, "reading the journals", lambda: damaged_journals(state_dir))
         for finding in own:
             tell_finding(reporter, finding)
         subjects = [

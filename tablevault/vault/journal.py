@@ -207,9 +207,7 @@ def _replay(text: bytes, path: Path) -> tuple[list[Entry], int]:
     good = 0
     while good < len(text):
         line = text[good : text.find(b"\n", good) + 1] or text[good:]
-        # The end of a file that grew without its bytes being written reads as zeros.
-        torn = not line.endswith(b"\n") or b"\0" in line
-        if torn and good + len(line) == len(text):
+        if good + len(line) == len(text) and _torn(line):
             break
         entry = _parse(line)
         if entry is None or entry["n"] != len(entries):
@@ -220,6 +218,17 @@ def _replay(text: bytes, path: Path) -> tuple[list[Entry], int]:
         entries.append(entry)
         good += len(line)
     return entries, good
+
+
+def _torn(line: bytes) -> bool:
+    """Whether the last line is what an append that did not return may have left.
+
+    The end of a file that grew without its bytes being written reads as zeros, which are many;
+    one alone, or a whole entry with another byte for its end, is a bit that was flipped.
+    """
+    if line.endswith(b"\n"):
+        return line.startswith(b"\0") or b"\0\0" in line
+    return line.endswith(b"\0") or _parse(line[:-1]) is None
 
 
 def _line(entry: Entry) -> bytes:

@@ -16,6 +16,7 @@ from tablevault.vault.catalog import (
     begin_snapshot,
     clean_leftovers,
     list_snapshots,
+    moment,
     remove_snapshot,
     resolve,
     unused_snapshot_id,
@@ -259,3 +260,12 @@ def test_a_removed_snapshot_is_gone_and_half_removed_a_leftover(
     assert list_snapshots(store) == []
     with pytest.raises(SnapshotUnusable):
         remove_snapshot(store, "documents")
+
+
+def test_no_digit_of_a_moment_can_be_another_one_unnoticed() -> None:
+    """A manifest's times: a flipped bit in the last digit is another time, too."""
+    for _ in range(200):
+        text = repr(moment())
+        for bit in range(4):
+            other = text[:-1] + chr(ord(text[-1]) ^ 1 << bit)
+            assert not other[-1].isdigit() or float(other) != float(text)
