@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tablevault.demo.server import PrivateServer
-from tablevault.events import Progress, Stalled, Waiting
+from tablevault.events import Progress, Stalled, Throttled, Waiting
 from tests.faults.place import Place, server_of, take
 from tests.servers import ROOT
 
@@ -119,6 +119,30 @@ def test_a_redo_log_that_is_too_small_on_the_ordinary_disk(
         assert waiting.what
     for stalled in restoring.of(Stalled):
         assert stalled.evidence and stalled.remedy
+
+
+def test_a_redo_log_that_fills_faster_than_pages_are_flushed(
+    started: Callable[..., PrivateServer], vault: Path, kind: str
+) -> None:
+    """At the full mark InnoDB stops every writer: loaders go slower, and it is said why.
+
+    MySQL flushes in time, however little is asked of it: it was never seen above 85 %.
+    """
+    server = started(redo_log="8M" if kind == "mysql" else "4M", buffer_pool="256M", binlog=False)
+    server.sql(
+        "CREATE DATABASE shop; SET GLOBAL innodb_adaptive_flushing = OFF, "
+        "innodb_max_dirty_pages_pct = 99, innodb_max_dirty_pages_pct_lwm = 0"
+    )
+    place = take(server_of(server), "shop", vault, orders=400_000, chunk_bytes=BIG)
+    restoring = place.restore(indexes="inline", threads=4)
+    assert restoring.succeeded(300).status == "swapped"
+    place.assert_restored()
+    assert restoring.gap_s <= SILENT_S
+    slowed = [one for one in restoring.of(Throttled) if one.what == "the redo log"]
+    if kind == "mysql":
+        assert not slowed
+        return
+    assert "full of unflushed changes" in slowed[0].figure and slowed[0].pause_s > 0
 
 
 def test_a_commit_that_waits(mortal_place: Place, mortal: PrivateServer) -> None:
