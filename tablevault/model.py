@@ -232,16 +232,21 @@ class TableEntry:
     chunk_count: int
     digest: Digest
     wire_bytes: int
-    file_bytes: int
+    file_bytes: int  # of all chunks
     largest_row: int
     where: str | None = None  # the filter of a partial snapshot
     reused: Reused | None = None  # None: every chunk was read and written anew
     tablespace: TablespaceFiles | None = None
 
     @property
+    def stored_bytes(self) -> int:
+        """Bytes of all its files in the vault."""
+        return self.file_bytes + (self.tablespace.file_bytes if self.tablespace else 0)
+
+    @property
     def written_bytes(self) -> int:
-        """File bytes of the chunks that were written anew."""
-        return self.file_bytes - (self.reused.file_bytes if self.reused else 0)
+        """Of these, what was written anew."""
+        return self.stored_bytes - (self.reused.file_bytes if self.reused else 0)
 
 
 @dataclass(frozen=True)

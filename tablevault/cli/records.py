@@ -38,6 +38,7 @@ def snapshot_record(snapshot: Snapshot) -> Record:
         "wire_bytes": sum(entry.wire_bytes for entry in snapshot.tables),
         "file_bytes": sum(entry.file_bytes for entry in snapshot.tables),
         "written_bytes": sum(entry.written_bytes for entry in snapshot.tables),
+        "stored_bytes": sum(entry.stored_bytes for entry in snapshot.tables),
         "tables": [_entry_record(entry) for entry in snapshot.tables],
         "hints": list(snapshot.hints),
         "tool_version": snapshot.tool_version,
@@ -131,6 +132,8 @@ def verify_record(result: VerifyResult) -> Record:
         "chunks_checked": result.chunks_checked,
         "rows_checked": result.rows_checked,
         "bytes_checked": result.bytes_checked,
+        "tablespaces": result.tablespaces,
+        "tablespaces_checked": result.tablespaces_checked,
         "seconds": result.seconds,
         "findings": [finding_record(finding) for finding in result.findings],
     }
@@ -211,6 +214,12 @@ def _entry_record(entry: TableEntry) -> Record:
         "file_bytes": entry.file_bytes,
         "key": [column.name for column in key.columns] if key else None,
         "reused": asdict(entry.reused) if entry.reused else None,
+        "tablespace": {
+            "bytes": entry.tablespace.tablespace_bytes,
+            "file_bytes": entry.tablespace.file_bytes,
+        }
+        if entry.tablespace
+        else None,
         "where": entry.where,
         "path": entry.path,
     }

@@ -108,7 +108,9 @@ def _list_row(item: Listed, drills: Sequence[DrillProof]) -> tuple[str, ...]:
 def _notes(snapshot: Snapshot) -> list[str]:
     written = sum(entry.written_bytes for entry in snapshot.tables)
     anew = [f"{units.size(written)} anew"] if _reuse(snapshot) else []
-    return [*anew, *(["partial"] if snapshot.partial else [])]
+    kept = sum(1 for entry in snapshot.tables if entry.tablespace)
+    spaces = [units.count(kept, "tablespace")] if kept else []
+    return [*anew, *spaces, *(["partial"] if snapshot.partial else [])]
 
 
 def _reuse(snapshot: Snapshot) -> str:
@@ -123,7 +125,8 @@ def _reuse(snapshot: Snapshot) -> str:
 
 
 def _tables_text(snapshot: Snapshot, memory: Memory | None = None) -> str:
-    rows = [("TABLE", "ROWS", "CHUNKS", "SIZE", "KEY", "VERIFIED" if memory else "", "")]
+    own = "TABLESPACE" if any(entry.tablespace for entry in snapshot.tables) else ""
+    rows = [("TABLE", "ROWS", "CHUNKS", "SIZE", own, "KEY", "VERIFIED" if memory else "", "")]
     for entry in snapshot.tables:
         key = entry.definition.key
         names = ", ".join(printable(column.name) for column in key.columns) if key else "none"
@@ -133,12 +136,13 @@ def _tables_text(snapshot: Snapshot, memory: Memory | None = None) -> str:
                 units.count(entry.digest.rows),
                 units.count(entry.chunk_count),
                 units.size(entry.file_bytes),
+                units.size(entry.tablespace.file_bytes) if entry.tablespace else "",
                 names,
                 verified_cell(entry, memory) if memory else "",
                 f"where {printable(entry.where)}" if entry.where else "",
             )
         )
-    return columns(rows, right=(1, 2, 3)) if len(rows) > 1 else ""
+    return columns(rows, right=(1, 2, 3, 4)) if len(rows) > 1 else ""
 
 
 def _wire(snapshot: Snapshot) -> int:
@@ -146,7 +150,7 @@ def _wire(snapshot: Snapshot) -> int:
 
 
 def _files(snapshot: Snapshot) -> int:
-    return sum(entry.file_bytes for entry in snapshot.tables)
+    return sum(entry.stored_bytes for entry in snapshot.tables)
 
 
 # ---- restore and cut-over
@@ -222,8 +226,12 @@ def _results_text(tables: Sequence[TableResult]) -> str:
 def verify_text(result: VerifyResult) -> str:
     """What was checked, after the findings."""
     lines = [finding_line(finding) for finding in result.findings]
+    spaces = ""
+    if result.tablespaces:
+        of = units.count(result.tablespaces, "tablespace")
+        spaces = f"{units.count(result.tablespaces_checked)} of {of}, "
     checked = (
-        f"{units.count(result.chunks_checked)} of {units.count(result.chunks, 'chunk')}, "
+        f"{units.count(result.chunks_checked)} of {units.count(result.chunks, 'chunk')}, {spaces}"
         f"{units.count(result.rows_checked, 'row')}, {units.size(result.bytes_checked)} "
         f"in {units.duration(result.seconds)}"
     )
@@ -232,7 +240,8 @@ def verify_text(result: VerifyResult) -> str:
         lines.append(f"DAMAGED: {found} in {printable(result.snapshot)} ({checked})")
     else:
         proof = {"files": "files present and unchanged", "rows": "every digest recomputed"}
-        part = "" if result.chunks_checked == result.chunks else ", as far as checked"
+        whole = (result.chunks_checked, result.tablespaces_checked)
+        part = "" if whole == (result.chunks, result.tablespaces) else ", as far as checked"
         what = proof.get(result.depth, result.depth)
         lines.append(f"sound: {printable(result.snapshot)}: {what}{part} ({checked})")
     return "\n".join(lines)

@@ -15,16 +15,43 @@ from tablevault.ops.running import ProgressSampler
 from tablevault.ops.verify_terms import Extent
 from tablevault.vault import verify as checks
 from tablevault.vault.store import Store
+from tablevault.vault.verify_tablespace import check_tablespace
 
 
 @dataclass(frozen=True)
 class Check:
-    """One chunk to look at; `number` is that of its table in its snapshot."""
+    """One chunk to look at, or a tablespace; `number` is that of its table in its snapshot."""
 
     snapshot: Snapshot
     number: int
     entry: TableEntry
-    chunk: Chunk
+    chunk: Chunk | None  # None: the table's tablespace
+
+    @property
+    def place(self) -> int | None:
+        """Which chunk it is."""
+        return None if self.chunk is None else self.chunk.index
+
+    @property
+    def path(self) -> str:
+        """The file it is about."""
+        if self.chunk is not None:
+            return self.chunk.path
+        assert self.entry.tablespace is not None
+        return self.entry.tablespace.data.path
+
+    @property
+    def rows(self) -> int:
+        """Rows that it proves."""
+        return 0 if self.chunk is None else self.chunk.digest.rows
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its files."""
+        if self.chunk is not None:
+            return self.chunk.size_bytes
+        assert self.entry.tablespace is not None
+        return self.entry.tablespace.file_bytes
 
 
 @dataclass(frozen=True)
@@ -68,6 +95,15 @@ def checks_of(
     ]
 
 
+def tablespace_checks(snapshot: Snapshot, entries: Sequence[TableEntry]) -> list[Check]:
+    """The tablespace of every table that has one."""
+    return [
+        Check(snapshot, number, entry, None)
+        for number, entry in enumerate(entries)
+        if entry.tablespace is not None
+    ]
+
+
 class CheckCrew:
     """Checks chunks as deep and as fast as the extent says, in the order in which they come.
 
@@ -96,7 +132,7 @@ class CheckCrew:
             name = f"{check.snapshot.id}: {table}" if several else table
             key = (check.snapshot.id, check.number)
             tally = self._tallies.setdefault(key, _Tally(name, check.entry))
-            tally.total_bytes += check.chunk.size_bytes
+            tally.total_bytes += check.size_bytes
         for check in todo:
             self._pool.add(check)
         self._pool.run(self._on_result, self._on_tick)
@@ -108,14 +144,18 @@ class CheckCrew:
             left_s = self._extent.budget_s - (time.monotonic() - self._began_s)
             if left_s <= 0:
                 return None
-        wait_s = self._pace.wait_s(time.monotonic(), check.chunk.size_bytes)
+        wait_s = self._pace.wait_s(time.monotonic(), check.size_bytes)
         if left_s is not None and wait_s >= left_s:
             return None
         if self._stopping.wait(wait_s):
             return None
-        found = checks.check_chunk(
-            self._store, check.snapshot, check.entry, check.chunk, self._extent.depth
-        )
+        store, depth = self._store, self._extent.depth
+        if check.chunk is None:
+            found = check_tablespace(
+                store, check.snapshot, check.entry, depth, self._stopping.is_set
+            )
+        else:
+            found = checks.check_chunk(store, check.snapshot, check.entry, check.chunk, depth)
         return Checked(check, time.time(), tuple(found))
 
     def _on_result(self, checked: Checked | None) -> None:
@@ -124,10 +164,12 @@ class CheckCrew:
         self.done.append(checked)
         check = checked.check
         tally = self._tallies[(check.snapshot.id, check.number)]
-        tally.rows += check.chunk.digest.rows
-        tally.bytes += check.chunk.size_bytes
+        tally.rows += check.rows
+        tally.bytes += check.size_bytes
         for finding in checked.findings:
             tell_finding(self._reporter, finding)
+        if check.chunk is None:
+            return
         self._reporter.emit(
             ChunkDone(
                 table=tally.name,

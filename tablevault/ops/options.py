@@ -114,3 +114,5 @@ class VerifyResult:
     bytes_checked: int
     seconds: float
     findings: tuple[Finding, ...] = field(default=())
+    tablespaces: int = 0
+    tablespaces_checked: int = 0

@@ -134,7 +134,7 @@ def _verdict(item: Listed, reasons: dict[str, str]) -> Verdict:
     if one is None:
         return Verdict(item.id, UNUSABLE, str(item.problem))
     why = reasons.get(one.id)
-    size_bytes = sum(entry.file_bytes for entry in one.tables)
+    size_bytes = sum(entry.stored_bytes for entry in one.tables)
     if why is None:
         return Verdict(one.id, REMOVE, "no rule keeps it", one.created, size_bytes)
     return Verdict(one.id, KEEP, why, one.created, size_bytes)

@@ -17,7 +17,14 @@ from tablevault.errors import LockedByRun, SnapshotUnusable, TablevaultError
 from tablevault.events import Observer, Reporter, silent
 from tablevault.model import Chunk, Finding, Snapshot, TableEntry
 from tablevault.names import new_run_id
-from tablevault.ops.check_crew import Check, CheckCrew, Checked, checks_of, tell_finding
+from tablevault.ops.check_crew import (
+    Check,
+    CheckCrew,
+    Checked,
+    checks_of,
+    tablespace_checks,
+    tell_finding,
+)
 from tablevault.ops.needed import damaged_journals
 from tablevault.ops.options import VerifyResult
 from tablevault.ops.running import Ending, aside, reported
@@ -174,9 +181,12 @@ def _check(
     todo: list[tuple[int, Check]] = []
     for one in subjects:
         todo += [
-            (one.memory.when(check.entry, check.chunk.index, extent.depth), check)
-            for check in checks_of(one.snapshot, one.entries, one.chunks)
-            if extent.covers(one.snapshot.id, check.chunk.path)
+            (one.memory.when(check.entry, check.place, extent.depth), check)
+            for check in (
+                *checks_of(one.snapshot, one.entries, one.chunks),
+                *tablespace_checks(one.snapshot, one.entries),
+            )
+            if extent.covers(one.snapshot.id, check.path)
         ]
     todo.sort(key=lambda item: item[0])  # stable: of equals in the order of tables and keys
     crew = CheckCrew(reporter, store, extent)
@@ -202,7 +212,7 @@ def _remember(
             if checked.check.snapshot.id == one.snapshot.id and not checked.findings
         ]
         for checked in sound:
-            one.memory.note(checked.check.entry, checked.check.chunk.index, depth, checked.at)
+            one.memory.note(checked.check.entry, checked.check.place, depth, checked.at)
         try:
             if sound:
                 one.memory.save(reporter.run)
@@ -221,9 +231,11 @@ def _result(
         snapshot=subject.snapshot.id,
         depth=depth,
         chunks=sum(len(chunks) for chunks in subject.chunks),
-        chunks_checked=len(mine),
-        rows_checked=sum(checked.check.chunk.digest.rows for checked in mine),
-        bytes_checked=sum(checked.check.chunk.size_bytes for checked in mine),
+        chunks_checked=sum(1 for checked in mine if checked.check.chunk is not None),
+        rows_checked=sum(checked.check.rows for checked in mine),
+        bytes_checked=sum(checked.check.size_bytes for checked in mine),
         seconds=reporter.seconds,
         findings=(*subject.findings, *found),
+        tablespaces=sum(1 for entry in subject.entries if entry.tablespace),
+        tablespaces_checked=sum(1 for checked in mine if checked.check.chunk is None),
     )

@@ -1,8 +1,9 @@
 """When each chunk of a snapshot was last proven: a memory that is believed only where it fits.
 
 It is one of the snapshot's proofs, `verify-<run>.json`: for every chunk list, by its hash, when
-each chunk was found sound, by files and by rows.  What is damaged, of another chunk list or from
-the future counts as never proven; so the worst that a wrong memory can do is to prove again.
+each chunk and the tablespace were found sound, by files and by rows.  What is damaged, of another
+chunk list or from the future counts as never proven; so the worst that a wrong memory can do is to
+prove again.
 """
 
 from __future__ import annotations
@@ -32,21 +33,30 @@ class Memory:
             depth: {entry.path: [0] * entry.chunk_count for entry in snapshot.tables}
             for depth in DEPTHS
         }
+        self._spaces = {
+            depth: {entry.path: 0 for entry in snapshot.tables if entry.tablespace}
+            for depth in DEPTHS
+        }
         for content in proofs.kept(store, snapshot.id, _VERIFY):
             self._merge(content.get("tables"))
 
-    def when(self, entry: TableEntry, chunk: int, depth: str = "rows") -> int:
-        """When a chunk was last proven to this depth."""
+    def when(self, entry: TableEntry, chunk: int | None, depth: str = "rows") -> int:
+        """When a chunk, or the tablespace where it is None, was last proven to this depth."""
+        if chunk is None:
+            return self._spaces[depth][entry.path]
         return self._times[depth][entry.path][chunk]
 
     def all_of(self, entry: TableEntry, depth: str = "rows") -> tuple[int, ...]:
         """The same of all chunks of a table."""
         return tuple(self._times[depth][entry.path])
 
-    def note(self, entry: TableEntry, chunk: int, depth: str, at: float) -> None:
-        """A chunk was proven at `at`."""
+    def note(self, entry: TableEntry, chunk: int | None, depth: str, at: float) -> None:
+        """A chunk, or the tablespace where it is None, was proven at `at`."""
         for one in DEPTHS[: DEPTHS.index(depth) + 1]:
-            self._times[one][entry.path][chunk] = int(at)
+            if chunk is None:
+                self._spaces[one][entry.path] = int(at)
+            else:
+                self._times[one][entry.path][chunk] = int(at)
 
     def save(self, run: str) -> None:
         """Keep it, in the place of what was read.  Raises CannotComplete or UsageError."""
@@ -54,6 +64,11 @@ class Memory:
             entry.path: {
                 "list": entry.chunks_sha256,
                 **{depth: self._times[depth][entry.path] for depth in DEPTHS},
+                **(
+                    {"tablespace": {depth: self._spaces[depth][entry.path] for depth in DEPTHS}}
+                    if entry.tablespace
+                    else {}
+                ),
             }
             for entry in self._snapshot.tables
         }
@@ -73,6 +88,11 @@ class Memory:
                     mine = self._times[depth][entry.path]
                     both = zip(mine, times, strict=True)
                     mine[:] = [max(one, self._believed(at)) for one, at in both]
+            space = found.get("tablespace")
+            if entry.tablespace and isinstance(space, dict):
+                for depth in DEPTHS:
+                    known = self._spaces[depth]
+                    known[entry.path] = max(known[entry.path], self._believed(space.get(depth)))
 
     def _believed(self, at: Any) -> int:
         return at if isinstance(at, int) and 0 < at <= self._latest else 0

@@ -32,7 +32,9 @@ SEQUENCES = "sequences"  # a table may be one: its one row says what comes next
 SYSTEM_VERSIONING = "system-versioning"  # rows are current or history, with their times as data
 GEOMETRY_WKB = "geometry-wkb"  # cells of geometry columns are WKB, their SRID stands apart
 TABLESPACES = "tablespaces"  # beside the chunks of a table may lie a copy of its tablespace
-KNOWN_FEATURES = frozenset({NULLABLE_KEYS, SEQUENCES, SYSTEM_VERSIONING, GEOMETRY_WKB, SOME_ROWS})
+KNOWN_FEATURES = frozenset(
+    {NULLABLE_KEYS, SEQUENCES, SYSTEM_VERSIONING, GEOMETRY_WKB, SOME_ROWS, TABLESPACES}
+)
 
 
 def features_of(tables: Iterable[TableEntry]) -> tuple[str, ...]:

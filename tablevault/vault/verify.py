@@ -60,6 +60,8 @@ def foreign_files(
     for entry, parts in chunks:
         known.add(entry.chunks_path)
         known.update(chunk.path for chunk in parts)
+        if entry.tablespace is not None:
+            known.update(file.path for file in entry.tablespace.files)
         if len(parts) != entry.chunk_count:
             unclear.append(f"{entry.path}/")
     start = len(snapshot.id) + 1

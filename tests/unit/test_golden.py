@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from tablevault.ops.verify import verify
 from tablevault.vault.catalog import list_snapshots, resolve
 from tablevault.vault.records import KNOWN_FEATURES
 from tablevault.vault.store import open_store
+from tablevault.vault.tablespace import open_tablespace
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -32,7 +34,8 @@ def test_a_vault_of_format_1_is_read_and_proven(vault: Path) -> None:
 def test_every_feature_of_format_1_is_read_and_proven(vault: Path) -> None:
     """A feature that is new wants a golden vault of its own; this one is not to be made anew."""
     known = json.loads((GOLDEN / "v1_features.json").read_text())
-    assert {*known["features"], SOME_ROWS} == KNOWN_FEATURES
+    tablespace = json.loads((GOLDEN / "v1_tablespace.json").read_text())
+    assert {*known["features"], *tablespace["features"], SOME_ROWS} == KNOWN_FEATURES
     shutil.copytree(GOLDEN / "v1_features", vault)
     store = open_store(str(vault))
     snapshot = resolve(store, "golden")
@@ -41,6 +44,22 @@ def test_every_feature_of_format_1_is_read_and_proven(vault: Path) -> None:
     result = verify(store, snapshot.id)
     assert result.findings == ()
     assert result.rows_checked > 10
+
+
+def test_a_tablespace_of_format_1_is_read_and_proven(vault: Path) -> None:
+    known = json.loads((GOLDEN / "v1_tablespace.json").read_text())
+    shutil.copytree(GOLDEN / "v1_tablespace", vault)
+    store = open_store(str(vault))
+    snapshot = resolve(store, "golden")
+    assert list(snapshot.features) == known["features"]
+    result = verify(store, snapshot.id)
+    assert (result.findings, result.tablespaces_checked) == ((), 1)
+    read = open_tablespace(store, snapshot.id, snapshot.tables[0])
+    whole = bytearray(read.facts.size_bytes)
+    for at, block in read.blocks():
+        whole[at : at + len(block)] = block
+    assert hashlib.sha256(whole).hexdigest() == known["sha256"]
+    assert hashlib.sha256(read.cfg).hexdigest() == known["cfg_sha256"]
 
 
 def test_it_is_small() -> None:

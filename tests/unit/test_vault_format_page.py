@@ -254,6 +254,7 @@ def test_the_duckdb_queries_of_the_page_run(folder: Path) -> None:
 def test_the_python_of_the_page_runs(folder: Path) -> None:
     (block,) = re.findall(r"```python\n(import pandas.*?)```", PAGE, re.DOTALL)
     block = block.replace("vault/20261124T043012Z-before", str(folder))
+    (folder / "shop/orders/tablespace.zst").write_bytes(b"of some tables")
     names: dict[str, Any] = {}
     exec(block, names)
     assert names["a"].shape == names["b"].shape == (30, 2)

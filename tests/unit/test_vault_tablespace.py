@@ -17,12 +17,14 @@ import pytest
 import zstandard
 
 from tablevault.errors import CannotComplete, Interrupted, SnapshotUnusable, TablevaultError
-from tablevault.model import TableEntry, TablespaceFiles
+from tablevault.model import Finding, TableEntry, TablespaceFiles
 from tablevault.vault import tablespace
 from tablevault.vault.store import LocalStore, MissingFile, sha256_of
 from tablevault.vault.tablespace import BLOCK_BYTES, Tablespace, open_tablespace, write_tablespace
+from tablevault.vault.verify import check_list, foreign_files
+from tablevault.vault.verify_tablespace import check_tablespace
 from tests.unit.test_vault_pagezero import FULL_CRC32, page_of
-from tests.unit.vaults import ID, ORDERS, SERVER, write_snapshot
+from tests.unit.vaults import ID, ORDERS, SERVER, snapshot_of, write_snapshot
 
 CFG = b"as the server wrote it"
 FOLDER = "shop/orders"
@@ -256,6 +258,61 @@ def test_what_is_no_whole_tablespace_is_not_written(
     with pytest.raises(error, match=words):
         written(store, raw, tmp_path)
     assert list(store.root.rglob("*")) == []
+
+
+def find(kept: Kept, depth: str = "rows") -> list[Finding]:
+    entry = replace(kept.entry, tablespace=kept.files)
+    return check_tablespace(kept.store, snapshot_of([entry]), entry, depth)
+
+
+@pytest.mark.parametrize("depth", ["files", "rows"])
+def test_a_sound_one_has_no_findings_and_no_foreign_files(kept: Kept, depth: str) -> None:
+    assert find(kept, depth) == []
+    entry = replace(kept.entry, tablespace=kept.files)
+    chunks, _ = check_list(kept.store, snapshot_of([entry]), entry)
+    assert foreign_files(kept.store, snapshot_of([entry]), [(entry, chunks)]) == []
+    without = snapshot_of([kept.entry])
+    assert len(foreign_files(kept.store, without, [(kept.entry, chunks)])) == 3
+
+
+@pytest.mark.parametrize("name", ["tablespace.zst", "tablespace.json", "tablespace.cfg"])
+@pytest.mark.parametrize("depth", ["files", "rows"])
+@pytest.mark.parametrize(
+    ("edit", "kind", "words"),
+    [
+        (lambda path: path.unlink(), "missing", "is missing"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "truncated", "is truncated"),
+        (lambda path: path.write_bytes(path.read_bytes() + b"1"), "damaged", "bytes instead of"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-1] + b"\x00"),
+            "damaged",
+            "its SHA-256 is not the manifest's",
+        ),
+    ],
+)
+def test_a_file_that_is_not_what_it_was_is_a_finding(
+    kept: Kept, name: str, depth: str, edit: Callable[[Path], object], kind: str, words: str
+) -> None:
+    edit(kept.path(name))
+    (finding,) = find(kept, depth)
+    assert (finding.kind, finding.table, finding.chunk) == (kind, ORDERS, None)
+    assert finding.path == f"{FOLDER}/{name}"
+    assert words in finding.message
+
+
+def test_a_wrong_block_is_found_by_rows_alone(kept: Kept) -> None:
+    """Files as they were written, which are not what they say."""
+    kept.edit(lambda about: about["blocks"][2].update(sha256="0" * 64))  # type: ignore[index]
+    assert find(kept, "files") == []
+    (finding,) = find(kept)
+    assert (finding.kind, finding.path) == ("damaged", f"{FOLDER}/tablespace.zst")
+    assert f"block at byte {2 * BLOCK_BYTES} has another SHA-256" in finding.message
+
+
+def test_a_check_that_is_stopped_finds_nothing_sound(kept: Kept) -> None:
+    entry = replace(kept.entry, tablespace=kept.files)
+    with pytest.raises(Interrupted):
+        check_tablespace(kept.store, snapshot_of([entry]), entry, "rows", lambda: True)
 
 
 def test_a_snapshot_without_one_says_so(kept: Kept) -> None:

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ from tablevault.events import ChunkDone, Event
 from tablevault.ops.verify import verify, verify_vault
 from tablevault.ops.verify_terms import Extent
 from tablevault.vault.catalog import list_snapshots, remove_snapshot
-from tablevault.vault.manifest import load_manifest
+from tablevault.vault.manifest import load_manifest, write_manifest
 from tablevault.vault.memory import Memory
+from tablevault.vault.records import features_of
 from tablevault.vault.store import LocalStore, open_store
+from tablevault.vault.tablespace import write_tablespace
 from tests.servers import ROOT
-from tests.unit.vaults import write_snapshot
+from tests.unit.test_vault_pagezero import FULL_CRC32, page_of
+from tests.unit.vaults import ORDERS, SERVER, write_snapshot
 
 IDS = [f"2026112{day}T000000Z-nightly" for day in range(1, 4)]
 CHUNKS = 9
@@ -255,3 +259,34 @@ def test_low_priority_steps_back() -> None:
     nice, disk = done.stdout.split()
     assert int(nice) == min(19, os.nice(0) + 10)
     assert disk == "3"  # idle
+
+
+def test_a_tablespace_is_found_damaged_and_remembered_as_chunks_are(vault: Path) -> None:
+    store = open_store(str(vault), create=True)
+    written = write_snapshot(store, IDS[0], rows=90)
+    source = vault / "source"
+    source.write_bytes(page_of(FULL_CRC32, 16384) * 4)
+    with source.open("rb") as file:
+        files = write_tablespace(store, IDS[0], ORDERS, file.fileno(), b"cfg", SERVER, "Dynamic")
+    entry = replace(written.entry, tablespace=files)
+    store.remove(f"{IDS[0]}/manifest.json")
+    snapshot = replace(written.snapshot, tables=(entry,), features=features_of([entry]))
+    write_manifest(store, snapshot)
+
+    def remembered(depth: str) -> int:
+        return Memory(store, snapshot, time.time()).when(entry, None, depth)
+
+    sound = verify(store, IDS[0], Extent("files"))
+    assert (sound.findings, sound.chunks_checked) == ((), 3)
+    assert (sound.tablespaces, sound.tablespaces_checked) == (1, 1)
+    assert remembered("files")
+    assert not remembered("rows")
+    verify(store, IDS[0])
+    assert remembered("rows")
+    before = remembered("rows")
+    flip(store.root / IDS[0] / files.data.path, random.Random(3))
+    time.sleep(1.1)
+    [finding] = verify(store, IDS[0]).findings
+    assert (finding.kind, finding.path) == ("damaged", files.data.path)
+    assert remembered("rows") == before
+    assert all(Memory(store, snapshot, time.time()).all_of(entry))

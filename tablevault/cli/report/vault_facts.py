@@ -44,7 +44,7 @@ class VaultFacts:
     @property
     def size_bytes(self) -> int:
         """Bytes of all files."""
-        return sum(entry.file_bytes for one in self.snapshots for entry in one.tables)
+        return sum(entry.stored_bytes for one in self.snapshots for entry in one.tables)
 
 
 def vault_facts(store: LocalStore, now: float) -> VaultFacts:

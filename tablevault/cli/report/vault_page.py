@@ -130,7 +130,7 @@ def _snapshots(vault: VaultFacts) -> Markup:
         [
             one.id,
             units.count(len(one.tables)),
-            units.size(sum(entry.file_bytes for entry in one.tables)),
+            units.size(sum(entry.stored_bytes for entry in one.tables)),
             "in part" if one.partial else "",
         ]
         for one in reversed(vault.snapshots)
