@@ -12,7 +12,15 @@ from tablevault.cli import completing, parser, units
 from tablevault.cli.invocation import invocation
 from tablevault.cli.parser import Command, option
 from tablevault.cli.running import finish
-from tablevault.cli.target import connect_options, open_vault, setting, state_dir, table_patterns
+from tablevault.cli.target import (
+    connect_options,
+    given_vault,
+    open_vault,
+    setting,
+    state_dir,
+    table_patterns,
+    vault_uri,
+)
 from tablevault.cli.units import printable
 from tablevault.cli.ways import completed
 
@@ -73,7 +81,8 @@ def doctor_command(
         log_bin=not no_binlog,
     )
     store = open_vault(ctx) if _vault_is_there(ctx) or snapshot else None
-    runs = state_dir(ctx) if store is not None or setting(ctx, "state_dir") else None
+    known = store is not None or setting(ctx, "state_dir") or given_vault(ctx).get("state_dir")
+    runs = state_dir(ctx) if known else None
     result = doctor(connect_options(ctx), options, store=store, state_dir=runs)
     about = invocation(ctx)
     result = replace(result, findings=tuple(_whole(ctx, one) for one in result.findings))
@@ -87,7 +96,7 @@ def _whole(ctx: click.Context, one: Advice) -> Advice:
 
 def _vault_is_there(ctx: click.Context) -> bool:
     """The first snapshot makes the vault: until then there is nothing to look at."""
-    uri = setting(ctx, "vault")
+    uri = vault_uri(ctx)
     return bool(uri) and Path(str(uri).removeprefix("file://")).expanduser().is_dir()
 
 

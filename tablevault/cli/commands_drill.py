@@ -7,6 +7,7 @@ import click
 from tablevault.cli import completing, parser, types
 from tablevault.cli.invocation import invocation
 from tablevault.cli.parser import Command, option
+from tablevault.cli.pressure_options import pressure_options
 from tablevault.cli.running import finish, observed
 from tablevault.cli.target import connect_options, open_vault, setting, state_dir
 from tablevault.cli.ways import connection_words
@@ -24,7 +25,7 @@ from tablevault.cli.ways import connection_words
 @parser.threads_option
 @parser.indexes_option
 @parser.no_binlog_option
-@parser.pressure_options
+@pressure_options
 @option(
     "--lock-wait",
     type=types.duration,

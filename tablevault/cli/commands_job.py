@@ -19,7 +19,7 @@ from tablevault.cli.config import default_paths
 from tablevault.cli.invocation import invocation
 from tablevault.cli.output import say, say_json, tell
 from tablevault.cli.parser import Command, option
-from tablevault.cli.target import open_vault, state_dir
+from tablevault.cli.target import open_vault, section, state_dir, vault_name
 from tablevault.errors import TablevaultError, UsageError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def job_command(
     config, job = _job(ctx, name)
     about = invocation(ctx)
     about.config, about.profile = str(config), job.profile or about.profile
+    ctx.params["vault"] = ctx.params["vault"] or job.vault
     if max_runtime is not None:
         job = replace(job, max_runtime_s=max_runtime)
     if jitter:
@@ -71,7 +72,7 @@ def job_command(
         if job.webhook:
             from tablevault.cli.webhook import call_webhook
 
-            call_webhook(job.webhook, done, store.uri, _server(ctx, done), state)
+            call_webhook(job.webhook, done, store.uri, _server(ctx, job, done), state)
         if file := metrics or job.metrics:
             _write_metrics(ctx, Path(file).expanduser(), done)
     return _told(ctx, done)
@@ -145,7 +146,8 @@ def _job(ctx: click.Context, name: str) -> tuple[Path, Job]:
 def _options(ctx: click.Context, vault: str, state: Path) -> list[str]:
     """What every step is given: the same configuration, vault and folder of journals."""
     about = invocation(ctx)
-    words = ["--config", os.path.abspath(about.config or ""), "--vault", vault]
+    words = ["--config", os.path.abspath(about.config or "")]
+    words += ["--vault", vault_name(ctx) or vault]  # by its name its retention is found
     words += ["--profile", about.profile] if about.profile else []
     words += ["--state-dir", str(state.absolute())]
     return words
@@ -177,7 +179,7 @@ def _metrics(ctx: click.Context, file: Path, done: JobEnd) -> None:
     write_whole(file, text, 0o644)
 
 
-def _server(ctx: click.Context, done: JobEnd) -> str | None:
+def _server(ctx: click.Context, job: Job, done: JobEnd) -> str | None:
     """The server of the job's snapshots, named as in the metrics; else as the profile names it."""
     from tablevault.vault.catalog import list_snapshots
 
@@ -187,7 +189,7 @@ def _server(ctx: click.Context, done: JobEnd) -> str | None:
         for item in list_snapshots(open_vault(ctx)) if ids else ():
             if item.snapshot and item.snapshot.id in ids:
                 return f"{item.snapshot.server.hostname}:{item.snapshot.server.port}"
-    settings = invocation(ctx).settings
+    settings = section(ctx, "server", job.server) if job.server else invocation(ctx).settings
     host = settings.get("host")
     return f"{host}:{settings.get('port') or 3306}" if host else None
 

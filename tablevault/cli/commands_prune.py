@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tablevault.cli import parser
+from tablevault.cli import parser, target
 from tablevault.cli.invocation import invocation
 from tablevault.cli.parser import Command, option
 from tablevault.cli.running import finish, observed
@@ -12,6 +12,7 @@ from tablevault.cli.target import open_vault, state_dir
 from tablevault.errors import UsageError
 
 _NUMBER = click.IntRange(min=1)
+_RULES = ("keep_last", "keep_days", "keep_weekly", "keep_monthly")
 
 
 @click.command("prune", cls=Command, exits=(4, 7))
@@ -19,6 +20,7 @@ _NUMBER = click.IntRange(min=1)
 @option("--keep-days", type=_NUMBER, metavar="D", help="Keep all of the last D days.")
 @option("--keep-weekly", type=_NUMBER, metavar="W", help="Keep the newest of each of W weeks.")
 @option("--keep-monthly", type=_NUMBER, metavar="M", help="Keep the newest of each of M months.")
+@option("--retention", metavar="NAME", help="Keep what [retention.NAME] of the configuration says.")
 @option("--dry-run", is_flag=True, help="Only say what would be removed; that is the default.")
 @option("--execute", is_flag=True, help="Remove it.")
 @parser.vault_option
@@ -31,6 +33,7 @@ def prune_command(
     keep_days: int | None,
     keep_weekly: int | None,
     keep_monthly: int | None,
+    retention: str | None,
     dry_run: bool,
     execute: bool,
     **_: object,
@@ -38,6 +41,7 @@ def prune_command(
     """Remove the snapshots that no rule keeps.
 
     Rules are counted for each table: a snapshot stays while one of its tables needs it. Without
+    any, those hold that the configuration's [vault.NAME] names as its retention. Without
     --execute nothing is removed. The newest snapshot of a table, the last one proven restorable,
     and what an unfinished run needs always stay.
     """
@@ -47,7 +51,12 @@ def prune_command(
 
     if dry_run and execute:
         raise UsageError("--dry-run and --execute cannot be combined")
-    rules = Rules(keep_last or 0, keep_days or 0, keep_weekly or 0, keep_monthly or 0)
+    numbers = dict(zip(_RULES, (keep_last, keep_days, keep_weekly, keep_monthly), strict=True))
+    if not any(numbers.values()):
+        numbers = {**numbers, **target.retention(ctx, retention)}
+    elif retention is not None:
+        raise UsageError("--retention says all the rules, and goes with no --keep-...")
+    rules = Rules(*(numbers[name] or 0 for name in _RULES))
     with observed(ctx) as observer:
         result = prune(open_vault(ctx), rules, state_dir(ctx), observer, execute=execute)
     record = render_prune.prune_record(result)

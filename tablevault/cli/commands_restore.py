@@ -11,6 +11,7 @@ from tablevault.cli.commands_swap import ask, cut_over, cut_over_options, ways_o
 from tablevault.cli.invocation import invocation
 from tablevault.cli.output import say, tell
 from tablevault.cli.parser import Command, option
+from tablevault.cli.pressure_options import pressure_options
 from tablevault.cli.running import finish, observed
 from tablevault.cli.target import connect_options, open_vault, setting, state_dir
 from tablevault.cli.units import count, printable
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     help="Go on with a restore that was interrupted.",
 )
 @option("--new", is_flag=True, help="Begin anew although a run on the tables was not finished.")
-@parser.pressure_options
+@pressure_options
 @cut_over_options
 @parser.vault_option
 @parser.state_dir_option

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -28,6 +29,7 @@ class Invocation:
     # what the events of the run told; a failure is reported with it
     run: str | None = None
     snapshot: str | None = None
+    section_source: Path | None = None  # the file of the last section that was referred to
     _settings: Profile | None = None
 
     @property
@@ -40,8 +42,8 @@ class Invocation:
     @property
     def found_here(self) -> str | None:
         """The configuration that applies without having been named, when it is this folder's."""
-        source = None if self.config else self.settings.source
-        return source if source and not os.path.isabs(source) else None
+        source = self.settings.source or self.section_source
+        return str(source) if source and not self.config and not os.path.isabs(source) else None
 
     @property
     def interactive(self) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tablevault.cli.jobs_config import Job
+from tablevault.cli.jobs_config import ASK_A_SERVER, Job
 from tablevault.cli.output import write_whole
 from tablevault.errors import CannotComplete, Interrupted
 from tablevault.names import JOBS_FOLDER
@@ -66,7 +66,8 @@ def run_job(job: Job, options: Sequence[str], state_dir: Path) -> JobEnd:
     ends: list[StepEnd] = []
     message = ""
     for step in job.steps:
-        end = _step(step, options, deadline_s)
+        server = ["--server", job.server] if job.server and step[0] in ASK_A_SERVER else []
+        end = _step(step, [*options, *server], deadline_s)
         ends.append(end)
         if end.exit_code != 0:
             message = f"step {len(ends)}, {end.command}: exit code {end.exit_code}"

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,12 +27,14 @@ from typing import Any
 import click
 
 from tablevault.cli import config_values
-from tablevault.cli.config import check_profiles
+from tablevault.cli.config import Configuration, check_configuration
 from tablevault.cli.config_file import ConfigFile, Read, Wrong, near, read_file, refer
+from tablevault.cli.config_sections import Sections
 from tablevault.cli.invocation import Invocation
 from tablevault.cli.parser import refuse_password
 from tablevault.errors import UsageError
 
+ASK_A_SERVER = ("snapshot", "diff", "drill", "doctor")
 STEPS = ("snapshot", "verify", "diff", "drill", "prune", "doctor")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -60,6 +62,8 @@ class Job:
     name: str
     steps: tuple[tuple[str, ...], ...]
     profile: str | None = None
+    server: str | None = None  # [server.NAME], for the steps that ask one
+    vault: str | None = None  # [vault.NAME], or a folder
     at: tuple[int, int] = (2, 30)  # hour and minute, local time
     weekdays: tuple[str, ...] = ()  # none: every day
     jitter_s: float = 0.0
@@ -76,9 +80,9 @@ def read_jobs(path: Path, commands: Mapping[str, click.Command]) -> dict[str, Jo
     Raises UsageError naming each mistake of the whole file by line and key.
     """
     file = read_file(path)
-    profiles = check_profiles(file)
+    about = check_configuration(file)
     jobs = {
-        name: _job(file, name, values, profiles, commands)
+        name: _job(file, name, values, about, commands)
         for name, values in file.sections("job").items()
     }
     file.require()
@@ -89,16 +93,19 @@ def _job(
     file: ConfigFile,
     name: str,
     values: Mapping[str, Any],
-    profiles: Mapping[str, Any],
+    about: Configuration,
     commands: Mapping[str, click.Command],
 ) -> Job | None:
     """One job; None, and noted, when anything is wrong with it."""
     where, before = ("job", name), len(file.mistakes)
     if not _NAME.fullmatch(name):
         file.note(where, "a job's name has letters a-z, digits, - and _ only")
+    check = partial(_step, about.sections, commands, "server" in values)
     known: dict[str, Read] = {
-        "steps": partial(_steps, file, name, commands),
-        "profile": lambda value: refer("profile", config_values.text(value), profiles),
+        "steps": partial(_steps, file, name, check),
+        "profile": lambda value: refer("profile", config_values.text(value), about.profiles),
+        "server": lambda value: refer("server", config_values.text(value), about.sections.server),
+        "vault": about.sections.vault_word,
         "at": _at,
         "weekdays": _weekdays,
         "jitter": config_values.duration,
@@ -121,7 +128,7 @@ def _job(
 
 
 def _steps(
-    file: ConfigFile, name: str, commands: Mapping[str, click.Command], value: Any
+    file: ConfigFile, name: str, check: Callable[[str], tuple[str, ...]], value: Any
 ) -> tuple[tuple[str, ...], ...]:
     """The words of each step; each wrong one is noted at its own line."""
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
@@ -129,14 +136,16 @@ def _steps(
     steps = []
     for place, line in enumerate(value):
         try:
-            steps.append(_step(commands, line))
+            steps.append(check(line))
         except Wrong as error:
             what = f"step {place + 1}, {_shown(line)}: {error.what}"
             file.note(("job", name, "steps", place), what, error.hint)
     return tuple(steps)
 
 
-def _step(commands: Mapping[str, click.Command], line: str) -> tuple[str, ...]:
+def _step(
+    sections: Sections, commands: Mapping[str, click.Command], has_server: bool, line: str
+) -> tuple[str, ...]:
     try:
         words = shlex.split(line)
         refuse_password(words)
@@ -151,7 +160,7 @@ def _step(commands: Mapping[str, click.Command], line: str) -> tuple[str, ...]:
     if decided:
         raise Wrong(f"{decided[0].partition('=')[0]} is for the job or its profile to say")
     try:
-        commands[words[0]].make_context(words[0], words[1:], obj=Invocation())
+        read = commands[words[0]].make_context(words[0], words[1:], obj=Invocation())
     except click.exceptions.NoSuchOption as error:
         close = f"did you mean {error.possibilities[0]}?" if error.possibilities else None
         raise Wrong(f"no such option {error.option_name}", close) from None
@@ -161,7 +170,18 @@ def _step(commands: Mapping[str, click.Command], line: str) -> tuple[str, ...]:
         raise Wrong(error.message, error.hint) from None
     except click.exceptions.Exit:
         raise Wrong("it only shows something") from None
+    _check_references(sections, has_server, read.params)
     return tuple(words)
+
+
+def _check_references(sections: Sections, has_server: bool, given: Mapping[str, Any]) -> None:
+    sections.patterns(given.get("tables") or ())
+    for kind in ("server", "retention"):
+        if given.get(kind) is not None:
+            refer(kind, given[kind], sections.of(kind))
+    for option in ("server", "url", "host", "port", "socket"):
+        if has_server and given.get(option) is not None:
+            raise Wrong(f"the job's server says which server it is, not --{option}")
 
 
 def _shown(line: str) -> str:

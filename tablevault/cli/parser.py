@@ -54,6 +54,10 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; the commands that an error's advice names are made whole."""
+        if "tables" in ctx.params:
+            from tablevault.cli.target import table_words
+
+            ctx.params["tables"] = table_words(ctx, ctx.params["tables"])
         try:
             return super().invoke(ctx)
         except TablevaultError as error:
@@ -128,6 +132,7 @@ def global_options() -> list[click.Parameter]:
 def connection_options(command: F) -> F:
     """The options of a command that talks to a server, named as the mysql client names them."""
     declared = (
+        (("--server",), {"metavar": "NAME", "help": "Server of the configuration, [server.NAME]."}),
         (("-h", "--host"), {"metavar": "NAME", "help": "Server to connect to."}),
         (
             ("-P", "--port"),
@@ -173,7 +178,7 @@ def vault_option(command: F) -> F:
         envvar="TABLEVAULT_VAULT",
         show_envvar=True,
         section=VAULT,
-        help="Folder that holds the snapshots.",
+        help="Folder that holds the snapshots, or the NAME of [vault.NAME].",
     )(command)
 
 
@@ -213,61 +218,6 @@ def no_binlog_option(command: F) -> F:
         is_flag=True,
         help="Keep it out of the binary log: replicas do not follow.",
     )(command)
-
-
-def pressure_options(command: F) -> F:
-    """What a load does when a server is in trouble, or nothing moves."""
-    from tablevault.cli import types
-
-    declared: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
-        (
-            ("--emergency",),
-            {"is_flag": True, "help": "Neither slow down nor wait for a server in trouble."},
-        ),
-        (
-            ("--replica", "replicas"),
-            {
-                "multiple": True,
-                "metavar": "HOST[:PORT]",
-                "help": "Wait for this replica when it is far behind; may be repeated.",
-            },
-        ),
-        (
-            ("--max-lag",),
-            {
-                "type": types.duration,
-                "metavar": "S",
-                "help": "How far a replica may be behind (default 30s).",
-            },
-        ),
-        (
-            ("--pressure-wait",),
-            {
-                "type": types.duration,
-                "metavar": "S",
-                "help": "How long to wait for disk space or a replica (default 10m).",
-            },
-        ),
-        (
-            ("--stall-action",),
-            {
-                "type": click.Choice(["warn", "cancel", "abort"]),
-                "help": "When a stall lasts: say it, cancel and retry the step, or stop "
-                "(default warn).",
-            },
-        ),
-        (
-            ("--stall-after",),
-            {
-                "type": types.duration,
-                "metavar": "S",
-                "help": "Call it a stall when nothing has moved for this time (default 20s).",
-            },
-        ),
-    )
-    for names, attributes in reversed(declared):
-        command = option(*names, **attributes)(command)
-    return command
 
 
 def refuse_password(args: Sequence[str]) -> None:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from tablevault.cli.config import find_section, names_section
+from tablevault.cli.config_sections import is_reference
 from tablevault.cli.invocation import invocation
 from tablevault.errors import UsageError
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from tablevault.mysql.options import ConnectOptions
     from tablevault.vault.store import LocalStore
 
-_CONNECTION = ("host", "port", "user", "socket", "defaults_file")
+_CONNECTION = ("host", "port", "user", "socket", "defaults_file", "ssl_ca", "ssl_mode")
 
 
 def setting(ctx: click.Context, name: str) -> Any:
@@ -34,6 +36,21 @@ def table_patterns(ctx: click.Context, given: tuple[str, ...]) -> tuple[str, ...
     return given or tuple(invocation(ctx).settings.get("tables") or ())
 
 
+def table_words(ctx: click.Context, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The patterns that words of the command line mean, each @NAME of them resolved."""
+    found: list[str] = []
+    for word in words:
+        found += section(ctx, "tables", word[1:]) if is_reference(word) else (word,)
+    return tuple(found)
+
+
+def section(ctx: click.Context, kind: str, name: str) -> Any:
+    """What [kind.NAME] of the configuration says.  Raises UsageError when there is none."""
+    about = invocation(ctx)
+    found, about.section_source = find_section(about.config, kind, name)
+    return found
+
+
 def connect_options(ctx: click.Context) -> ConnectOptions:
     """How to reach the server.
 
@@ -42,14 +59,12 @@ def connect_options(ctx: click.Context) -> ConnectOptions:
     from tablevault.mysql.options import ConnectOptions
 
     refuse_url_password(ctx.params.get("url"))
+    base = _base(ctx)
     options = ConnectOptions.from_sources(
-        url=ctx.params.get("url"),
-        ssl_ca=ctx.params.get("ssl_ca"),
-        ssl_mode=ctx.params.get("ssl_mode"),
-        **merge_connection(ctx.params, invocation(ctx).settings.values),
+        url=ctx.params.get("url"), **merge_connection(ctx.params, base)
     )
     asks = ctx.params.get("ask_password")
-    command = password_command(ctx.params, invocation(ctx).settings.values, os.environ)
+    command = password_command(ctx.params, base, os.environ)
     if not asks and command is None:
         return options
     from dataclasses import replace
@@ -61,6 +76,18 @@ def connect_options(ctx: click.Context) -> ConnectOptions:
     else:
         password = password_from(command or "")
     return replace(options, password=password)
+
+
+def _base(ctx: click.Context) -> Mapping[str, Any]:
+    """What options are laid over: the server named, else the profile."""
+    server = ctx.params.get("server")
+    if server is None:
+        return invocation(ctx).settings.values
+    for other in ("url", "host", "port", "socket"):
+        if ctx.params.get(other) is not None:
+            raise UsageError(f"--server and --{other} exclude each other")
+    found: Mapping[str, Any] = section(ctx, "server", server)
+    return found
 
 
 def password_command(given: Any, profile: Any, environ: Mapping[str, str]) -> str | None:
@@ -115,24 +142,55 @@ def open_vault(ctx: click.Context, *, create: bool = False) -> LocalStore:
     """The vault.  Raises UsageError when none is named, or it does not exist."""
     from tablevault.vault.store import open_store
 
-    return open_store(_vault_uri(ctx), create=create)
+    uri = vault_uri(ctx)
+    if not uri:
+        raise UsageError("no vault is named", hint="use --vault DIR, or set TABLEVAULT_VAULT")
+    return open_store(uri, create=create)
+
+
+def vault_uri(ctx: click.Context) -> str | None:
+    """Where the vault is; None when none is named."""
+    found: str | None = given_vault(ctx).get("uri") or setting(ctx, "vault")
+    return found
+
+
+def given_vault(ctx: click.Context) -> Mapping[str, Any]:
+    """What the section says that --vault names; nothing when it names a folder, or is not given."""
+    name = ctx.params.get("vault")
+    if name is None or not names_section(invocation(ctx).config, "vault", name):
+        return {}
+    found: Mapping[str, Any] = section(ctx, "vault", name)
+    return found
+
+
+def vault_name(ctx: click.Context) -> str | None:
+    """The NAME of [vault.NAME] in use, where it is one."""
+    given: str | None = ctx.params.get("vault")
+    if given is None:
+        given = invocation(ctx).settings.get("vault_section")
+        return given
+    return given if given_vault(ctx) else None
+
+
+def retention(ctx: click.Context, name: str | None) -> Mapping[str, int]:
+    """The rules of [retention.NAME], else those that go with the vault; nothing without any."""
+    if name is None and ctx.params.get("vault") is not None:
+        name = given_vault(ctx).get("retention")
+    elif name is None:
+        return invocation(ctx).settings.get("retention") or {}
+    found: Mapping[str, int] = section(ctx, "retention", name) if name else {}
+    return found
 
 
 def state_dir(ctx: click.Context) -> Path:
     """Where journals of runs are.  Raises UsageError when neither it nor a vault is named."""
-    given = setting(ctx, "state_dir")
+    given = ctx.params.get("state_dir") or given_vault(ctx).get("state_dir")
+    given = given or setting(ctx, "state_dir")
     if given:
         return Path(given).expanduser()
     from tablevault.names import RUNS_FOLDER
 
     return open_vault(ctx).root / RUNS_FOLDER
-
-
-def _vault_uri(ctx: click.Context) -> str:
-    uri: str | None = setting(ctx, "vault")
-    if not uri:
-        raise UsageError("no vault is named", hint="use --vault DIR, or set TABLEVAULT_VAULT")
-    return uri
 
 
 def _ask_password(account: str) -> str:

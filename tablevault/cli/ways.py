@@ -17,12 +17,14 @@ import click
 from click.core import ParameterSource
 
 from tablevault.cli.invocation import invocation
+from tablevault.cli.target import given_vault
 
 if TYPE_CHECKING:
     from tablevault.events import Event, Observer
 
 _GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 _CONNECTION = {  # parameter → the spelling a printed command uses
+    "server": "--server",
     "host": "-h",
     "port": "-P",
     "user": "-u",
@@ -60,11 +62,12 @@ def follow_up(
     It is complete in another shell and folder, save for MYSQL_PWD and the password itself.
     `reached_by` are the connection's options for a command that has none of its own.
     """
+    folders = _words(ctx, _FOLDERS)  # first: it may find out which configuration is meant
     words = ["tablevault", *command.split(), *names, *_configuration(ctx)]
     connection = connection_words(ctx) if reached_by is None else reached_by
     if command != "watch":  # it asks no server
         words += connection
-    return shlex.join([*words, *_words(ctx, _FOLDERS)])
+    return shlex.join([*words, *folders])
 
 
 def completed(ctx: click.Context, text: str, reached_by: Sequence[str] | None = None) -> str:
@@ -91,7 +94,9 @@ def _words(ctx: click.Context, flags: dict[str, str]) -> list[str]:
     for name, flag in flags.items():
         if ctx.get_parameter_source(name) in _GIVEN:
             value = str(ctx.params[name])
-            if name in _PATHS:
+            if name == "vault" and given_vault(ctx):
+                pass  # found by its name, with what else its section says
+            elif name in _PATHS:
                 value = _from_anywhere(value)
             elif name == "password_command":
                 from tablevault.cli.password_command import from_anywhere

@@ -1,7 +1,8 @@
 """Which tables the user means: names and patterns to tables that exist and can be read.
 
 `schema.table`, `table` where there is a default schema, globs in either part, backticks around
-what is to be taken literally.  A mistake is a UsageError that says what was probably meant.
+what is to be taken literally; what begins with `!` is left out of all others.  A mistake is a
+UsageError that says what was probably meant.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tablevault.mysql.connect import Connection
 
 SYSTEM_SCHEMAS = frozenset({"mysql", "information_schema", "performance_schema", "sys"})
+EXCLUDED = "!"  # before a pattern: not these
 _PART = re.compile(r"\s*(?:`((?:[^`]|``)+)`|([^`.]+))\s*(\.|$)")
 _DERIVED = re.compile(r"_tv_(?:new|old|undone|try|trp|put|was)_[0-9a-f]{8}_")  # what names.py makes
 _TABLES = ("BASE TABLE", "SYSTEM VERSIONED", "SEQUENCE")
@@ -87,7 +89,13 @@ def resolve_tables(
     left behind.  Raises UsageError naming the argument that means no table, or a view, or a table
     the account may not read.
     """
-    parsed = [parse_pattern(text, default_schema) for text in patterns]
+    wanted = [text for text in patterns if not text.startswith(EXCLUDED)]
+    parsed = [parse_pattern(text, default_schema) for text in wanted]
+    excluded = [
+        parse_pattern(text.removeprefix(EXCLUDED), default_schema)
+        for text in patterns
+        if text not in wanted
+    ]
     fold = _folds(conn)
     if not parsed:
         parsed = [Pattern("*", "*", "*", True, True)]
@@ -99,12 +107,15 @@ def resolve_tables(
             chosen.add(_the_one(conn, pattern, found, listing))
             continue
         tables = [t for t in found if _globbed(t, pattern, listing.kinds[t])]
-        if not tables and patterns:
+        if not tables and wanted:
             raise UsageError(
                 f"no table matches {pattern.text!r}", hint=_suggestion(pattern, listing)
             )
         chosen.update(tables)
-    return sorted(chosen)
+    left = [t for t in chosen if not any(one.matches(t, fold=fold) for one in excluded)]
+    if chosen and not left:
+        raise UsageError(f"no table is left of {' '.join(patterns)}", hint="exclude less")
+    return sorted(left)
 
 
 class _Listing:

@@ -8,16 +8,29 @@ from fnmatch import fnmatchcase
 
 from tablevault.errors import UsageError
 from tablevault.model import Snapshot, TableEntry
+from tablevault.mysql.tables import EXCLUDED
 
 
 def select_entries(snapshot: Snapshot, patterns: Sequence[str]) -> tuple[TableEntry, ...]:
     """The entries that `patterns` name (`schema.table`, `table`, globs); all without patterns.
 
-    Raises UsageError for a pattern that names none, with a suggestion.
+    What begins with `!` is left out of all others.  Raises UsageError for a pattern that names
+    none, with a suggestion, or when nothing is left.
     """
-    if not patterns:
-        return snapshot.tables
-    chosen = []
+    wanted = [pattern for pattern in patterns if not pattern.startswith(EXCLUDED)]
+    excluded = [pattern[1:] for pattern in patterns if pattern.startswith(EXCLUDED)]
+    chosen = _named(snapshot, wanted) if wanted else list(snapshot.tables)
+    left = [one for one in chosen if not any(_matches(one, pattern) for pattern in excluded)]
+    if chosen and not left:
+        raise UsageError(
+            f"no table of snapshot {snapshot.id} is left of {' '.join(patterns)}",
+            hint="exclude less",
+        )
+    return tuple(entry for entry in snapshot.tables if entry in left)
+
+
+def _named(snapshot: Snapshot, patterns: Sequence[str]) -> list[TableEntry]:
+    chosen: list[TableEntry] = []
     for pattern in patterns:
         found = [entry for entry in snapshot.tables if _matches(entry, pattern)]
         if not found:
@@ -26,7 +39,7 @@ def select_entries(snapshot: Snapshot, patterns: Sequence[str]) -> tuple[TableEn
             hint = f"did you mean {near[0]}?" if near else f"it holds {', '.join(known[:10])}"
             raise UsageError(f"snapshot {snapshot.id} has no table {pattern}", hint=hint)
         chosen += found
-    return tuple(entry for entry in snapshot.tables if entry in chosen)
+    return chosen
 
 
 def _matches(entry: TableEntry, pattern: str) -> bool:

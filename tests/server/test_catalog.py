@@ -48,6 +48,13 @@ def test_resolve(conn: Connection, database: str) -> None:
     assert resolve("`odd.na``me*`") == ["odd.na`me*"]
     assert resolve("*") == ["odd.na`me*", "order_lines", "orders"]
     assert resolve("_tv_old_0123abcd_orders") == ["_tv_old_0123abcd_orders"]
+    assert resolve("*", "!order*") == ["odd.na`me*"]
+    assert resolve("!`odd.na``me*`", f"{database}.*", f"!{database}.none") == [
+        "order_lines",
+        "orders",
+    ]
+    with pytest.raises(UsageError, match="no table is left of orders !order"):
+        resolve("orders", "!order*")
     everything = catalog.resolve_tables(conn)
     assert TableName(database, "orders") in everything
     assert not {"mysql", "information_schema", "sys"} & {t.schema for t in everything}

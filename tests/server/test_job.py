@@ -85,6 +85,61 @@ metrics = "{metrics}"
     assert samples["tablevault_job_findings"].value == 0
 
 
+def test_a_night_by_named_sections(
+    server: Server, database: str, vault: Path, tmp_path: Path
+) -> None:
+    for table in ("orders", "lines", "tmp_1"):
+        server.sql(f"CREATE TABLE {database}.{table} (id INT PRIMARY KEY);")
+    account = tmp_path / "account.cnf"
+    account.write_text(f"[client]\nuser={server.user}\npassword={server.password}\n")
+    account.chmod(0o600)
+    state = tmp_path / "journals"
+    config = tmp_path / "tablevault.toml"
+    config.write_text(
+        f"""[server.db]
+host = "{server.host}"
+port = {server.port}
+defaults_file = "{account}"
+[vault.main]
+uri = "{vault}"
+state_dir = "{state}"
+retention = "short"
+[retention.short]
+keep_last = 1
+[tables.shop]
+include = ["{database}.*"]
+exclude = ["{database}.tmp_*"]
+[job.nightly]
+server = "db"
+vault = "main"
+steps = [
+  "snapshot @shop !{database}.lines --name nightly",
+  "drill nightly @shop",
+  "diff nightly",
+  "prune --execute",
+]
+"""
+    )
+    environment = {name: text for name, text in os.environ.items() if name != "MYSQL_PWD"}
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-m", "tablevault", "job", "nightly", "--config", str(config)],
+            env={**environment, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=90,
+        )
+        assert done.returncode == 0, done.stderr
+    snapshots = [path.parent.name for path in vault.glob("*/manifest.json")]
+    assert len(snapshots) == 1
+    taken = resolve(open_store(str(vault)), snapshots[0])
+    assert [entry.definition.table.name for entry in taken.tables] == ["orders"]
+    assert list(state.glob("*/journal.jsonl"))
+    assert not (vault / ".runs").exists()
+
+
 def taken_from(vault: Path) -> str:
     """The server of the newest snapshot, as it names itself."""
     snapshot = resolve(open_store(str(vault)), "latest")

@@ -48,6 +48,14 @@ def test_the_password_command_is_written_so_that_it_can_be_pasted(tmp_path: Path
     )
 
 
+def test_what_the_configuration_names_is_named_with_it(tmp_path: Path) -> None:
+    (tmp_path / "tablevault.toml").write_text('[server.db]\nhost = "x"\n[vault.v]\nuri = "/v"\n')
+    assert follow_up(context("--server", "db", "--vault", "v"), "swap", RUN).split() == [
+        *("tablevault", "swap", RUN, "--config", f"{tmp_path}/tablevault.toml"),
+        *("--server", "db", "--vault", "v"),
+    ]
+
+
 def test_a_hint_is_completed_once() -> None:
     ctx = context("-h", "db1", "-u", "me", "--vault", "/v")
     text = (
