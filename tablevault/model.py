@@ -297,3 +297,4 @@ class Finding:
     table: TableName | None = None
     chunk: int | None = None
     path: str | None = None
+    shared_with: tuple[str, ...] = ()  # other snapshots that have the very same file

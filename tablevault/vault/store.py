@@ -13,12 +13,12 @@ import hashlib
 import os
 import shutil
 import stat
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
 from tablevault.errors import CannotComplete, SnapshotUnusable, UsageError
+from tablevault.vault import links
 from tablevault.vault.files import (
     TEMPORARY_PREFIX,
     FileLock,
@@ -58,6 +58,7 @@ class Store(Protocol):
     def remove_tree(self, name: str, last: str | None = None) -> None: ...
     def free_bytes(self) -> int | None: ...
     def own_bytes(self, folders: Sequence[str]) -> int: ...
+    def sharers(self, name: str) -> Sequence[str]: ...
     def lock(self, name: str, owner: str, *, shared: bool = False) -> Lock: ...
 
 
@@ -235,15 +236,16 @@ class LocalStore:
 
     def own_bytes(self, folders: Sequence[str]) -> int:
         """Bytes of the files under `folders` that have no name elsewhere: free when these go."""
-        names: Counter[tuple[int, int]] = Counter()
-        found: dict[tuple[int, int], os.stat_result] = {}
-        for folder in folders:
-            for name, _ in self.list(folder):
-                with contextlib.suppress(FileNotFoundError):
-                    one = self._path(name).lstat()
-                    names[one.st_dev, one.st_ino] += 1
-                    found[one.st_dev, one.st_ino] = one
-        return sum(one.st_size for at, one in found.items() if one.st_nlink <= names[at])
+        names = (self._path(name) for folder in folders for name, _ in self.list(folder))
+        return links.own_bytes(names)
+
+    def sharers(self, name: str) -> Sequence[str]:
+        """The other top folders that have the very same file, in the same folder of theirs."""
+        top, _, inner = name.partition("/")
+        folder = inner.rpartition("/")[0]
+        others = {self._path(f"{one}/{folder}"): one for one in self.folders() if one != top}
+        with self._errors("read"):
+            return [others[path] for path in links.folders_with(self._path(name), others)]
 
     def lock(self, name: str, owner: str, *, shared: bool = False) -> FileLock:
         """Take the lock `name` at once, leaving `owner` for others to read.

@@ -6,6 +6,7 @@ returns; what keeps it from looking (no permission, an I/O error of the disk) it
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 from tablevault import names
@@ -18,6 +19,7 @@ from tablevault.vault.store import MissingFile, Store, sha256_of
 
 FILES = "files"
 ROWS = "rows"
+_NAMED_SHARERS = 5
 
 
 def check_list(
@@ -46,7 +48,7 @@ def check_chunk(
     findings = _check_file(store, snapshot, entry, chunk)
     if depth == ROWS and not findings:
         findings = _check_rows(store, snapshot, entry, chunk)
-    return findings
+    return _shared(store, snapshot, chunk, findings)
 
 
 def foreign_files(
@@ -69,6 +71,21 @@ def foreign_files(
         Finding("foreign", f"{name} is not part of snapshot {snapshot.id}", path=name[start:])
         for name, _ in store.list(snapshot.id)
         if name[start:] not in known and not name[start:].startswith(tuple(unclear))
+    ]
+
+
+def _shared(
+    store: Store, snapshot: Snapshot, chunk: Chunk, findings: list[Finding]
+) -> list[Finding]:
+    """The same, saying of whom else the file is: an incremental snapshot shares its files."""
+    others = tuple(store.sharers(f"{snapshot.id}/{chunk.path}")) if findings else ()
+    if not others:
+        return findings
+    named = ", ".join(others[:_NAMED_SHARERS])
+    more = f" and {len(others) - _NAMED_SHARERS} more" if others[_NAMED_SHARERS:] else ""
+    what = f"; the same file is in {named}{more}"
+    return [
+        dataclasses.replace(one, message=one.message + what, shared_with=others) for one in findings
     ]
 
 

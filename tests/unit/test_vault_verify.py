@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tablevault.cli.records import finding_record
 from tablevault.model import Chunk, Digest, Finding
-from tablevault.vault.store import LocalStore
+from tablevault.vault.store import LocalStore, open_store
 from tablevault.vault.verify import check_chunk, check_list, foreign_files
 from tests.unit.vaults import ORDERS, Written, write_snapshot
 
@@ -128,3 +129,29 @@ def test_foreign_files_are_named(written: Written) -> None:
         ("foreign", "notes.txt"),
         ("foreign", "shop/orders/part-00009.parquet"),
     ]
+
+
+def test_a_damaged_file_that_others_share_names_them(vault: Path) -> None:
+    """Each snapshot that has it, by a hard link as an incremental one makes; not a copy."""
+    store = open_store(str(vault), create=True)
+    ids = [f"2026112{day}T000000Z-nightly" for day in range(1, 10)]
+    first, *others = [write_snapshot(store, one) for one in ids]
+    shared = file_of(first, first.chunks[1])
+    for other in others[:-1]:
+        linked = file_of(other, other.chunks[1])
+        linked.unlink()
+        linked.hardlink_to(shared)
+    bytes_before = shared.read_bytes()
+    shared.write_bytes(bytes_before[:-1] + bytes([bytes_before[-1] ^ 1]))
+    (finding,) = check(first, first.chunks[1])
+    assert finding.shared_with == tuple(ids[1:-1])
+    assert finding.message.endswith(
+        f"is not the manifest's; the same file is in {', '.join(ids[1:6])} and 2 more"
+    )
+    (finding,) = check(others[1], others[1].chunks[1], "files")
+    assert finding.shared_with == (ids[0], ids[1], *ids[3:-1])
+    assert check(others[-1], others[-1].chunks[1]) == []
+    file_of(first, first.chunks[2]).unlink()
+    (missing,) = check(first, first.chunks[2])
+    assert (missing.kind, missing.shared_with) == ("missing", ())
+    assert finding_record(finding)["shared_with"] == finding.shared_with
