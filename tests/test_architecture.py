@@ -42,6 +42,7 @@ OWNERS = {
     "duckdb": {"vault"},
     "click": {"cli"},
     "tqdm": {"cli"},
+    "keyring": {"cli"},
 }
 TALKING_ROOMS = {"cli", "demo"}
 MAX_MODULE_LINES = 320

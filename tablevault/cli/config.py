@@ -11,7 +11,7 @@ What several of them share is a section of its own (config_sections.py).
 Without `--config`, `./tablevault.toml` and then `~/.config/tablevault/config.toml` are looked
 through; the first that has the profile gives it.  Options on the command line and environment
 variables win.  A password has no place in it: it belongs into a defaults file, or
-comes from the program that `password_command` names.
+comes from the program that `password_command` names, or from the keyring.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from tablevault.cli.config_sections import (
     ADDRESS,
     KINDS,
     NAME,
+    PASSWORD_KEYS,
     SERVER_KEYS,
     Sections,
+    check_password,
     check_sections,
 )
 from tablevault.errors import UsageError
@@ -158,12 +160,16 @@ def _profile(
         "tables": sections.table_words,
     }
     values: dict[str, Any] = file.read(("profile", name), given, known)
+    check_password(file, ("profile", name))
     server = values.pop("server", None)
     if server is not None:
         for key in ADDRESS:
             if key in given:
                 file.note(("profile", name, key), f"[server.{server}] says which server it is")
-        values = {**sections.server[server], **values}
+        shared = sections.server[server]
+        if any(key in values for key in PASSWORD_KEYS):
+            shared = {key: shared[key] for key in shared if key not in PASSWORD_KEYS}
+        values = {**shared, **values}
     if values.get("vault") in sections.vault:
         vault = sections.vault[values["vault"]]
         values["vault_section"], values["vault"] = values["vault"], vault.get("uri")

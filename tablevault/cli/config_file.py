@@ -19,7 +19,8 @@ from tablevault.errors import UsageError
 Read = Callable[[Any], Any]  # a value of the file, checked; raises Wrong
 _SECRET = re.compile("pass|secret|pwd|token", re.IGNORECASE)
 SECRET_HINT = (
-    "a secret is only referred to: by a defaults_file (mode 0600), a password_command or MYSQL_PWD"
+    "a secret is only referred to: by a defaults_file (mode 0600), password_command, "
+    "password_keyring or MYSQL_PWD"
 )
 
 

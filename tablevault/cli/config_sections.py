@@ -45,13 +45,14 @@ def _ssl_mode(value: Any) -> str:
 
 
 ADDRESS = ("host", "port", "socket")
+PASSWORD_KEYS = ("password_command", "password_keyring")  # where it comes from, one of them
 SERVER_KEYS: Mapping[str, Read] = {
     "host": config_values.text,
     "port": config_values.number,
     "user": config_values.text,
     "socket": config_values.path,
     "defaults_file": config_values.path,
-    "password_command": config_values.text,
+    **dict.fromkeys(PASSWORD_KEYS, config_values.text),
     "ssl_ca": config_values.path,
     "ssl_mode": _ssl_mode,
 }
@@ -124,6 +125,8 @@ def check_sections(file: ConfigFile) -> Sections:
             if not NAME.fullmatch(name):
                 file.note((kind, name), "a name has letters, digits, - and _ only")
             read[kind][name] = file.read((kind, name), values, keys)
+    for name in file.sections("server"):
+        check_password(file, ("server", name))
     for name, values in file.sections("vault").items():
         _check_vault(file, name, values, read)
     for name, values in file.sections("retention").items():
@@ -131,6 +134,14 @@ def check_sections(file: ConfigFile) -> Sections:
             file.note(("retention", name), "no rule says what to keep", "such as keep_last = 7")
     tables = {name: _patterns(file, name, values) for name, values in read["tables"].items()}
     return Sections(read["server"], read["vault"], read["retention"], tables)
+
+
+def check_password(file: ConfigFile, where: tuple[str, str]) -> None:
+    """Note a section that says twice where the password comes from."""
+    kind, name = where
+    if all(key in file.sections(kind)[name] for key in PASSWORD_KEYS):
+        one, other = PASSWORD_KEYS
+        file.note((*where, other), f"excludes {one}: one of them gives the password")
 
 
 def _check_vault(

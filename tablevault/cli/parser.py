@@ -147,6 +147,10 @@ def connection_options(command: F) -> F:
             ("--password-command",),
             {"metavar": "COMMAND", "help": "Program that prints the password, as its first line."},
         ),
+        (
+            ("--password-keyring",),
+            {"metavar": "SERVICE", "help": "Service whose password the keyring has for the user."},
+        ),
         (("-S", "--socket"), {"metavar": "FILE", "help": "Unix socket to connect through."}),
         (("--url",), {"metavar": "URL", "help": "mysql://user@host:port, in place of these."}),
         (

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from tablevault.cli.config import find_section, names_section
-from tablevault.cli.config_sections import is_reference
+from tablevault.cli.config_sections import PASSWORD_KEYS, is_reference
 from tablevault.cli.invocation import invocation
 from tablevault.errors import UsageError
 
@@ -54,7 +54,7 @@ def section(ctx: click.Context, kind: str, name: str) -> Any:
 def connect_options(ctx: click.Context) -> ConnectOptions:
     """How to reach the server.
 
-    Asks for the password with `-p`, runs the password command.  Raises UsageError.
+    Asks for the password with `-p`, the password command or the keyring.  Raises UsageError.
     """
     from tablevault.mysql.options import ConnectOptions
 
@@ -64,17 +64,15 @@ def connect_options(ctx: click.Context) -> ConnectOptions:
         url=ctx.params.get("url"), **merge_connection(ctx.params, base)
     )
     asks = ctx.params.get("ask_password")
-    command = password_command(ctx.params, base, os.environ)
-    if not asks and command is None:
+    reference = password_reference(ctx.params, base, os.environ)
+    if not asks and reference is None:
         return options
     from dataclasses import replace
 
-    from tablevault.cli.password_command import password_from
-
-    if asks:
+    if asks or reference is None:
         password = _ask_password(f"{options.user}@{options.target}")
     else:
-        password = password_from(command or "")
+        password = _referred_to(*reference, options.user)
     return replace(options, password=password)
 
 
@@ -90,19 +88,35 @@ def _base(ctx: click.Context) -> Mapping[str, Any]:
     return found
 
 
-def password_command(given: Any, profile: Any, environ: Mapping[str, str]) -> str | None:
-    """The command that gives the password: the given one, else the profile's.
+def password_reference(
+    given: Any, profile: Any, environ: Mapping[str, str]
+) -> tuple[str, str] | None:
+    """What gives the password and its value: of the options given, else of the profile.
 
     Not the profile's where the password is given nearer, or with another account's address.
     Raises UsageError when it is given twice.
     """
-    command: str | None = given.get("password_command")
-    if command is not None:
-        if given.get("ask_password"):
-            raise UsageError("-p and --password-command exclude each other")
-        return command
+    named = [(key, given[key]) for key in PASSWORD_KEYS if given.get(key) is not None]
+    asked = ["-p"] if given.get("ask_password") else []
+    twice = asked + [f"--{key.replace('_', '-')}" for key, _ in named]
+    if len(twice) > 1:
+        raise UsageError(f"{twice[0]} and {twice[1]} exclude each other")
+    if named:
+        return named[0]
     nearer = given.get("url") is not None or given.get("defaults_file") is not None
-    return None if nearer or "MYSQL_PWD" in environ else profile.get("password_command")
+    if nearer or "MYSQL_PWD" in environ:
+        return None
+    return next(((key, profile[key]) for key in PASSWORD_KEYS if profile.get(key)), None)
+
+
+def _referred_to(key: str, value: str, user: str) -> str:
+    if key == "password_keyring":
+        from tablevault.cli.password_keyring import password_in_keyring
+
+        return password_in_keyring(value, user)
+    from tablevault.cli.password_command import password_from
+
+    return password_from(value)
 
 
 def merge_connection(given: Any, profile: Any) -> dict[str, Any]:

@@ -34,6 +34,7 @@ _CONNECTION = {  # parameter → the spelling a printed command uses
     "ssl_ca": "--ssl-ca",
     "ssl_mode": "--ssl-mode",
     "password_command": "--password-command",
+    "password_keyring": "--password-keyring",
 }
 _FOLDERS = {"vault": "--vault", "state_dir": "--state-dir"}
 _PATHS = frozenset({"socket", "defaults_file", "ssl_ca", "vault", "state_dir"})

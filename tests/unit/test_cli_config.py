@@ -11,7 +11,7 @@ import pytest
 from tablevault.cli.config import load_profile, read_profiles
 from tablevault.cli.config_file import ConfigMistaken
 from tablevault.cli.main import main
-from tablevault.cli.target import merge_connection, password_command
+from tablevault.cli.target import merge_connection, password_reference
 from tablevault.errors import UsageError
 
 
@@ -186,9 +186,10 @@ def test_an_address_is_never_mixed_of_two_sources(
 def test_which_password_command_is_run(
     given: dict[str, object], environ: dict[str, str], expected: str | None
 ) -> None:
-    assert password_command(given, {"password_command": "theirs"}, environ) == expected
+    found = password_reference(given, {"password_command": "theirs"}, environ)
+    assert found == (("password_command", expected) if expected else None)
 
 
 def test_a_password_is_not_asked_for_and_fetched() -> None:
     with pytest.raises(UsageError, match="exclude each other"):
-        password_command({"password_command": "mine", "ask_password": True}, {}, {})
+        password_reference({"password_command": "mine", "ask_password": True}, {}, {})
