@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,7 +15,10 @@ if TYPE_CHECKING:
     from tablevault.mysql.connect import Connection
 
 STAGE_END = "BACKUP STAGE END"
+STAGES = (("BACKUP STAGE START", "BACKUP STAGE BLOCK_DDL"), STAGE_END)  # and what ends them
+INSTANCE = (("LOCK INSTANCE FOR BACKUP",), "UNLOCK INSTANCE")
 DDL_WAIT_S = 3  # how long DDL under way may keep the block against it waiting
+_QUEUE_S = 0.05  # in which a statement that was sent has come to wait
 Undo = tuple["Connection", str]  # where, and the statement that gives back
 
 
@@ -45,21 +51,33 @@ class HeldLock:
         rows: list[Undo] | None = None,
         block_ddl_on: Connection | None = None,
     ) -> None:
-        """Acquired: what gives back the instant, what the rest, and where to block DDL after."""
+        """Acquired: what gives back the instant, what the rest, and where to block DDL then."""
         self._instant, self._ddl, self._rows = instant, ddl or [], rows or []
         self._block_ddl_on = block_ddl_on
 
     def release_reads(self) -> None:
         """Let the application commit again: to be called as soon as every reader has begun."""
-        _run(self._instant)
         conn, self._block_ddl_on = self._block_ddl_on, None
         if conn is None or conn.closed:
-            return
+            _run(self._instant)
+        elif conn.server.family == "mysql":
+            with ThreadPoolExecutor(1) as aside:
+                blocked = aside.submit(self._block_ddl, conn, INSTANCE)
+                time.sleep(_QUEUE_S)  # first in the queue: else a DDL that waits would slip in
+                _run(self._instant)
+            blocked.result()
+        else:
+            _run(self._instant)
+            self._block_ddl(conn, STAGES)
+
+    def _block_ddl(self, conn: Connection, how: tuple[Sequence[str], str]) -> None:
+        """Keep DDL out from here on; where that does not come in time, say so."""
+        statements, undo = how
         try:
             conn.execute(f"SET SESSION lock_wait_timeout = {DDL_WAIT_S}")
-            conn.execute("BACKUP STAGE START")
-            self._ddl = [(conn, STAGE_END)]
-            conn.execute("BACKUP STAGE BLOCK_DDL")
+            self._ddl = [(conn, undo)]
+            for statement in statements:
+                conn.execute(statement)
         except TablevaultError as error:
             _run(self._ddl)
             self.hints += (

@@ -21,6 +21,7 @@ class LockMode(StrEnum):
     FTWRL = "ftwrl"
     TABLES = "tables"
     NONE = "none"
+    EXPORT = "export"  # so that tablespaces can be copied; not to be asked for by name
 
 
 class LockKind(StrEnum):
@@ -31,6 +32,7 @@ class LockKind(StrEnum):
     TABLES = "tables"
     FTWRL = "ftwrl"
     NONE = "none"
+    EXPORT = "export"
 
 
 def choose(
@@ -53,6 +55,8 @@ def choose(
     if mode is LockMode.NONE:
         hint = "no lock: readers may see different instants while the tables are written to"
         return LockKind.NONE, "asked for", (hint,)
+    if mode is LockMode.EXPORT:
+        return _export(conn, privileges, may_lock_tables)
     if without_transactions and not may_lock_tables:
         raise CannotComplete(
             f"table {without_transactions[0]} has no transactions, and the account may not lock "
@@ -85,6 +89,19 @@ def choose(
     missing = "RELOAD" if mariadb else "BACKUP_ADMIN"
     hint = f"without {missing} DDL is not kept out during the snapshot, only noticed"
     return LockKind.TABLES, f"the account lacks {missing}", (hint,)
+
+
+def _export(
+    conn: Connection, privileges: Privileges, may_lock_tables: bool
+) -> tuple[LockKind, str, tuple[str, ...]]:
+    if not may_lock_tables or not (privileges.has("RELOAD") or privileges.has("FLUSH_TABLES")):
+        raise CannotComplete(
+            "the account may not FLUSH TABLES ... FOR EXPORT", hint="grant RELOAD and LOCK TABLES"
+        )
+    hints: tuple[str, ...] = ()
+    if conn.server.family == "mysql" and not privileges.has("BACKUP_ADMIN"):
+        hints = ("without BACKUP_ADMIN DDL is not kept out during the snapshot, only noticed",)
+    return LockKind.EXPORT, "tablespaces are copied", hints
 
 
 def non_transactional_tables(conn: Connection) -> int:

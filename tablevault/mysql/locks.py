@@ -11,6 +11,8 @@ come is given up whole, so that nothing of ours is left in the application's way
   is tried for a few seconds at a time.
 - Tables without transactions are locked by a connection of their own until they are read.  Not
   under BACKUP STAGE: it would wait for the very writers that wait for these tables.
+- FLUSH TABLES ... FOR EXPORT of tables whose tablespaces are copied, LOCK TABLES READ of the
+  others.  Waits for open writers.
 - FLUSH TABLES WITH READ LOCK: only on demand, and only while no older query runs: behind one,
   MySQL leaves the application's reads blocked even after it was given up.
 """
@@ -19,13 +21,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tablevault.errors import LockNotGranted, StatementFailed
+from tablevault.errors import StatementFailed
 from tablevault.model import TableName
 from tablevault.mysql import watch
-from tablevault.mysql.held_lock import STAGE_END, HeldLock, Undo
+from tablevault.mysql.held_lock import INSTANCE, STAGE_END, STAGES, HeldLock, Undo
+from tablevault.mysql.lock_attempt import DENIED, PAUSE_S, Attempt, Step
 from tablevault.mysql.lock_choice import (
     LockKind,
     LockMode,
@@ -41,11 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HeldLock", "LockKind", "LockMode", "acquire", "choose"]
 
-ATTEMPT_S = 3  # how long writers may have to queue behind one try
-PAUSE_S = 1.0  # and how long they then go freely
-_DENIED = frozenset({1044, 1045, 1142, 1227, 1370})
-_GIVEN_UP = frozenset({1205, 1317, 3024, 1969})  # timed out, interrupted, killed
-
 
 def acquire(
     conn: Connection,
@@ -57,12 +54,14 @@ def acquire(
     *,
     keep_ddl_out: bool = True,
     without_transactions: Sequence[TableName] = (),
+    exported: Sequence[TableName] = (),
 ) -> HeldLock:
     """Take the gentlest lock that `mode` and the account allow, within `wait_s` seconds.
 
     `conn` holds the lock and can hardly be used for anything else meanwhile.  With
     `keep_ddl_out` DDL is kept waiting until release_all() where that costs nobody else anything.
-    Those of `tables` that are `without_transactions` stay locked until release_rows().
+    Those of `tables` that are `without_transactions` stay locked until release_rows(); those
+    that are `exported`, with the mode EXPORT alone, have whole files until release_reads().
     Raises LockNotGranted naming who was in the way; CannotComplete when the account may take no
     lock that makes a consistent snapshot.
     """
@@ -71,11 +70,21 @@ def acquire(
     held = HeldLock(kind, why, hints)
     if kind is LockKind.NONE:
         return held
-    attempt = _Attempt(conn, held, tuple(tables), bare, wait_s, open_connection, keep_ddl_out)
+    attempt = Attempt(
+        conn,
+        held,
+        tuple(tables),
+        bare,
+        tuple(exported),
+        wait_s,
+        privileges,
+        open_connection,
+        keep_ddl_out,
+    )
     try:
         return _taken(attempt)
     except StatementFailed as error:
-        if mode != LockMode.AUTO or kind is LockKind.TABLES or error.errno not in _DENIED:
+        if mode != LockMode.AUTO or kind is LockKind.TABLES or error.errno not in DENIED:
             raise
     # a service may grant RELOAD and still forbid what RELOAD is for
     hint = f"the server forbids {kind} to this account: DDL is not kept out, only noticed"
@@ -83,7 +92,7 @@ def acquire(
     return _taken(attempt)
 
 
-def _taken(attempt: _Attempt) -> HeldLock:
+def _taken(attempt: Attempt) -> HeldLock:
     held = attempt.held
     try:
         with Watchdog(attempt.open_connection()) as attempt.watchdog:
@@ -94,101 +103,7 @@ def _taken(attempt: _Attempt) -> HeldLock:
     return held
 
 
-Step = tuple["Connection", str, str]  # where, a statement that waits, and what takes it back
-
-
-@dataclass
-class _Attempt:
-    """One acquisition: what it has, and until when."""
-
-    conn: Connection
-    held: HeldLock
-    tables: tuple[TableName, ...]
-    bare: tuple[TableName, ...]  # of these, those without transactions
-    wait_s: float
-    open_connection: Callable[[], Connection]
-    keep_ddl_out: bool
-    watchdog: Watchdog = field(init=False)
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def remaining_s(self) -> float:
-        return max(0.0, self.began + self.wait_s - time.monotonic())
-
-    def second(self) -> Connection:
-        """Another connection that holds a part of the lock."""
-        connection = self.open_connection()
-        self.held._connections.append(connection)
-        return connection
-
-    def run(self, conn: Connection, statement: str, undo: str) -> None:
-        """Run a statement that waits, within what time is left; `undo` ends it, come what may."""
-        self.held._ddl.insert(0, (conn, undo))
-        if not self._try(conn, statement, self.remaining_s):
-            self.give_up(statement)
-
-    def run_gently(self, *steps: Step) -> None:
-        """As `run`, for statements behind which the application queues: a few seconds a try.
-
-        All of them are granted within one try, or none is kept: who waits for one may be in the
-        way of another.
-        """
-        for conn, _, undo in steps:
-            self.held._ddl.insert(0, (conn, undo))
-        while not self._try_all(steps):
-            for conn, _, undo in steps:
-                self._undo(conn, undo)
-            if self.remaining_s <= PAUSE_S:
-                self.give_up(steps[0][1])
-            time.sleep(PAUSE_S)
-
-    def _try_all(self, steps: Sequence[Step]) -> bool:
-        until = time.monotonic() + min(ATTEMPT_S, self.remaining_s)
-        return all(self._try(conn, text, until - time.monotonic()) for conn, text, _ in steps)
-
-    def _try(self, conn: Connection, statement: str, limit_s: float) -> bool:
-        limit_s = max(1.0, limit_s)
-        # the server's timeout is whole seconds and a table, not a statement: the watchdog is exact
-        conn.execute(f"SET SESSION lock_wait_timeout = {int(limit_s) + 2}")
-        with self.watchdog.limit(conn.id, limit_s, self._blockers) as limit:
-            try:
-                conn.execute(statement)
-            except StatementFailed as error:
-                if error.errno in _DENIED:
-                    self.held._ddl.pop(0)  # it was not given: to give it back is an error, too
-                if error.errno not in _GIVEN_UP:
-                    raise
-                return False
-        return not limit.fired
-
-    def _undo(self, conn: Connection, undo: str) -> None:
-        try:
-            conn.execute(undo)
-        except StatementFailed:  # a kill that came too late for the statement it was meant for
-            conn.execute(undo)
-
-    def _blockers(self, looking: Connection) -> tuple[str, ...]:
-        own = [c.id for c, _ in self.held._ddl]
-        lines: list[str] = []
-        for table in self.tables[:20]:
-            sighting = watch.blockers(looking, table, ignore=[looking.id, *own])
-            lines += [line for line in sighting.lines if line not in lines]
-            if sighting.hint or len(lines) >= 5:
-                break
-        return tuple(lines[:5])
-
-    def give_up(self, statement: str) -> None:
-        blockers = self.watchdog.seen
-        what = " ".join(statement.split()[:4])
-        who = f"; in the way: {'; '.join(blockers)}" if blockers else ""
-        raise LockNotGranted(
-            f"{what} was not granted within {self.wait_s:g} s{who}",
-            hint="wait for these sessions to end, or give --lock-wait more seconds; nothing of "
-            "this attempt is left on the server",
-        )
-
-
-def _take_backup_stage(attempt: _Attempt) -> None:
+def _take_backup_stage(attempt: Attempt) -> None:
     """Up to BLOCK_COMMIT for the instant; then, where DDL is to be kept out, BLOCK_DDL again.
 
     Stages go forward only, so there is a moment between the two: DDL that slips in is noticed by
@@ -200,16 +115,13 @@ def _take_backup_stage(attempt: _Attempt) -> None:
     others = non_transactional_tables(conn) if again else 0
     if others:
         again = False
-        held.hints += (
-            f"DDL is not kept out during the snapshot, only noticed: the server has {others} "
-            "tables of engines without transactions, which could not be written to meanwhile",
-        )
+        held.hints += (_not_kept_out(others),)
     attempt.run(conn, "BACKUP STAGE START", STAGE_END)
     attempt.run(conn, "BACKUP STAGE BLOCK_COMMIT", STAGE_END)
     held.settle(instant=[(conn, STAGE_END)], block_ddl_on=conn if again else None)
 
 
-def _take_instance_and_tables(attempt: _Attempt) -> None:
+def _take_instance_and_tables(attempt: Attempt) -> None:
     """Two connections: UNLOCK TABLES gives back the instance lock of its own connection, too."""
     second = attempt.second()
     attempt.run(second, "LOCK INSTANCE FOR BACKUP", "UNLOCK INSTANCE")
@@ -221,12 +133,12 @@ def _take_instance_and_tables(attempt: _Attempt) -> None:
         attempt.held.settle(instant=[*instant, ddl], rows=rows)
 
 
-def _take_tables(attempt: _Attempt) -> None:
+def _take_tables(attempt: Attempt) -> None:
     instant, rows = _lock_tables(attempt)
     attempt.held.settle(instant=instant, rows=rows)
 
 
-def _lock_tables(attempt: _Attempt) -> tuple[list[Undo], list[Undo]]:
+def _lock_tables(attempt: Attempt) -> tuple[list[Undo], list[Undo]]:
     """What gives back the tables with transactions, and those without: each has a connection."""
     others = [table for table in attempt.tables if table not in attempt.bare]
     steps, rows = [], []
@@ -244,7 +156,47 @@ def _lock_read(conn: Connection, tables: Sequence[TableName]) -> Step:
     return conn, f"LOCK TABLES {listed}", "UNLOCK TABLES"
 
 
-def _take_ftwrl(attempt: _Attempt) -> None:
+def _take_export(attempt: Attempt) -> None:
+    """All or nothing: one connection exports, others lock what is not exported.
+
+    MySQL keeps DDL out meanwhile by a lock of the connection that exports, and grants it to no
+    other one; MariaDB grants its own to another one at once, even with an ALTER waiting.
+    """
+    conn, held = attempt.conn, attempt.held
+    mysql = conn.server.family == "mysql"
+    names = ", ".join(quote_table(table) for table in attempt.exported)
+    apart = (*attempt.exported, *attempt.bare)
+    others = [table for table in attempt.tables if table not in apart]
+    steps: list[Step] = [(conn, f"FLUSH TABLES {names} FOR EXPORT", "UNLOCK TABLES")]
+    block_ddl_on = None
+    if mysql and attempt.keep_ddl_out and attempt.privileges.has("BACKUP_ADMIN"):
+        steps.insert(0, (conn, INSTANCE[0][0], INSTANCE[1]))
+        block_ddl_on = attempt.second()
+    if others:
+        steps.append(_lock_read(attempt.second(), others))
+    instant: list[Undo] = [(conn, undo) for conn, _, undo in reversed(steps)]
+    rows: list[Undo] = []
+    if attempt.bare:
+        steps.append(_lock_read(attempt.second(), attempt.bare))
+        rows = [(steps[-1][0], steps[-1][2])]
+    attempt.run_gently(*steps)
+    held.settle(instant=instant, rows=rows, block_ddl_on=block_ddl_on)
+    if attempt.keep_ddl_out and not mysql:
+        tables = non_transactional_tables(conn)
+        if tables:
+            held.hints += (_not_kept_out(tables),)
+        else:
+            held._block_ddl(attempt.second(), STAGES)
+
+
+def _not_kept_out(others: int) -> str:
+    return (
+        f"DDL is not kept out during the snapshot, only noticed: the server has {others} "
+        "tables of engines without transactions, which could not be written to meanwhile"
+    )
+
+
+def _take_ftwrl(attempt: Attempt) -> None:
     while True:
         older = watch.running_queries(attempt.conn, 1)
         if not older.sessions:
@@ -262,9 +214,10 @@ def _take_ftwrl(attempt: _Attempt) -> None:
     attempt.held.settle(instant=[(attempt.conn, "UNLOCK TABLES")], rows=rows)
 
 
-_TAKE: dict[LockKind, Callable[[_Attempt], None]] = {
+_TAKE: dict[LockKind, Callable[[Attempt], None]] = {
     LockKind.BACKUP_STAGE: _take_backup_stage,
     LockKind.INSTANCE_AND_TABLES: _take_instance_and_tables,
     LockKind.TABLES: _take_tables,
     LockKind.FTWRL: _take_ftwrl,
+    LockKind.EXPORT: _take_export,
 }

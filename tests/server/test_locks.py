@@ -14,6 +14,7 @@ from tablevault.errors import CannotComplete, LockNotGranted
 from tablevault.model import TableName
 from tablevault.mysql import locks
 from tablevault.mysql.connect import Connection, Purpose, connect
+from tablevault.mysql.identity import identities
 from tablevault.mysql.locks import HeldLock, LockKind
 from tablevault.mysql.server import Privileges, privileges
 from tests.servers import Server
@@ -64,10 +65,11 @@ def take(server: Server, conn: Connection, database: str, mode: str, wait_s: flo
         wait_s,
         privileges(conn),
         lambda: connect(server.options()),
+        exported=[TableName(database, "t")] if mode == "export" else [],
     )
 
 
-@pytest.mark.parametrize("mode", ["auto", "tables", "ftwrl"])
+@pytest.mark.parametrize("mode", ["auto", "tables", "ftwrl", "export"])
 def test_one_instant_for_all_readers(
     server: Server, conn: Connection, database: str, app: Any, mode: str
 ) -> None:
@@ -98,7 +100,7 @@ def test_one_instant_for_all_readers(
     assert seen[0] == seen[1] == seen[2]
 
 
-@pytest.mark.parametrize("mode", ["auto", "tables", "ftwrl"])
+@pytest.mark.parametrize("mode", ["auto", "tables", "ftwrl", "export"])
 def test_writers_wait_only_for_the_instant(
     server: Server, conn: Connection, database: str, app: Any, mode: str
 ) -> None:
@@ -111,13 +113,14 @@ def test_writers_wait_only_for_the_instant(
         assert held.alive()
 
 
-def test_auto_keeps_ddl_out_and_the_application_in(
-    server: Server, conn: Connection, database: str, app: Any
+@pytest.mark.parametrize("mode", ["auto", "export"])
+def test_it_keeps_ddl_out_and_the_application_in(
+    server: Server, conn: Connection, database: str, app: Any, mode: str
 ) -> None:
     with (
         connect(server.options(), Purpose.READ) as reader,
         server.connect(database=database) as other,
-        take(server, conn, database, "auto") as held,
+        take(server, conn, database, mode) as held,
     ):
         reader.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
         held.release_reads()
@@ -149,16 +152,17 @@ def test_ddl_is_let_in_on_demand(server: Server, conn: Connection, database: str
     held.release_all()
 
 
+@pytest.mark.parametrize(("mode", "words"), [("tables", "LOCK TABLES"), ("export", "FLUSH TABLES")])
 def test_given_up_behind_an_open_writer(
-    server: Server, conn: Connection, database: str, app: Any
+    server: Server, conn: Connection, database: str, app: Any, mode: str, words: str
 ) -> None:
     run(app, "BEGIN")
     run(app, "UPDATE t SET v = 7 WHERE id = 1")
     began = time.monotonic()
     with pytest.raises(LockNotGranted) as failure:
-        take(server, conn, database, "tables", 2)
+        take(server, conn, database, mode, 2)
     assert time.monotonic() - began < 5
-    assert "LOCK TABLES" in failure.value.message and "within 2 s" in failure.value.message
+    assert words in failure.value.message and "within 2 s" in failure.value.message
     assert f"connection {app.connection_id} (" in failure.value.message
     with server.connect(database=database) as other:
         run(other, "SET SESSION innodb_lock_wait_timeout = 1, lock_wait_timeout = 1")
@@ -168,16 +172,17 @@ def test_given_up_behind_an_open_writer(
     assert conn.alive()
 
 
+@pytest.mark.parametrize("mode", ["tables", "export"])
 def test_gotten_when_the_writer_ends_in_time(
-    server: Server, conn: Connection, database: str, app: Any
+    server: Server, conn: Connection, database: str, app: Any, mode: str
 ) -> None:
     run(app, "BEGIN")
     run(app, "UPDATE t SET v = 7 WHERE id = 1")
     ender = threading.Timer(0.7, lambda: run(app, "COMMIT"))
     ender.start()
-    with take(server, conn, database, "tables") as held:
+    with take(server, conn, database, mode) as held:
         ender.join()
-        assert held.kind is LockKind.TABLES
+        assert held.kind is LockKind(mode)
 
 
 def test_backup_stage_waits_for_no_transaction(mariadb: Server, database: str) -> None:
@@ -215,15 +220,99 @@ def test_ftwrl_does_not_start_behind_a_query(
             run(other, "UPDATE t SET v = 3 WHERE id = 2")
 
 
+@pytest.mark.parametrize("mode", ["auto", "export"])
 def test_an_abandoned_lock_goes_with_its_connection(
-    server: Server, conn: Connection, database: str, app: Any
+    server: Server, conn: Connection, database: str, app: Any, mode: str
 ) -> None:
-    held = take(server, conn, database, "auto")
+    held = take(server, conn, database, mode)
     for connection in {conn, *(c for c, _ in (*held._instant, *held._ddl))}:
         connection.abort()
     assert not held.alive()
     run(app, "UPDATE t SET v = 1")
     held.release_all()
+
+
+def test_what_is_not_exported_is_locked_with_it(
+    server: Server, conn: Connection, database: str, app: Any
+) -> None:
+    """All of them stand still at the instant, those without transactions until they are read."""
+    run(app, "CREATE TABLE other (id INT PRIMARY KEY)")
+    run(app, "CREATE TABLE old (id INT) ENGINE=MyISAM")
+    tables = [TableName(database, name) for name in ("t", "other", "old")]
+    with (
+        server.connect(database=database) as second,
+        server.connect(database=database) as third,
+        locks.acquire(
+            conn,
+            "export",
+            tables,
+            5,
+            ALL,
+            lambda: connect(server.options()),
+            without_transactions=tables[2:],
+            exported=tables[:1],
+        ) as held,
+        meanwhile(app, "UPDATE t SET v = 1") as written,
+        meanwhile(second, "INSERT INTO other VALUES (1)") as other_written,
+        meanwhile(third, "INSERT INTO old VALUES (1)") as old_written,
+    ):
+        assert not written() and not other_written() and not old_written()
+        held.release_reads()
+        time.sleep(0.3)
+        assert written() and other_written() and not old_written()
+        held.release_rows()
+        time.sleep(0.3)
+        assert old_written()
+
+
+def test_an_export_is_given_up_as_a_whole_while_another_table_is_written(
+    server: Server, conn: Connection, database: str, app: Any
+) -> None:
+    run(app, "CREATE TABLE other (id INT PRIMARY KEY)")
+    run(app, "BEGIN")
+    run(app, "INSERT INTO other VALUES (1)")
+    tables = [TableName(database, name) for name in ("t", "other")]
+    with pytest.raises(LockNotGranted):
+        locks.acquire(
+            conn,
+            "export",
+            tables,
+            1,
+            ALL,
+            lambda: connect(server.options()),
+            exported=tables[:1],
+        )
+    with server.connect(database=database) as other:
+        run(other, "SET SESSION innodb_lock_wait_timeout = 1, lock_wait_timeout = 1")
+        run(other, "UPDATE t SET v = 8 WHERE id = 2")
+        run(app, "COMMIT")
+        run(other, "ALTER TABLE t ADD COLUMN n INT")
+
+
+def test_an_export_is_had_among_alters(
+    server: Server, conn: Connection, database: str, app: Any
+) -> None:
+    """An ALTER that waits keeps it from nothing, and does not slip in when it is given back."""
+    stop = threading.Event()
+
+    def alter() -> None:
+        while not stop.is_set():
+            run(app, "ALTER TABLE t FORCE")
+
+    thread = threading.Thread(target=alter)
+    thread.start()
+    try:
+        for _ in range(5):
+            with take(server, conn, database, "export", 20) as held:
+                time.sleep(0.1)
+                before = identities(conn, [TableName(database, "t")])
+                held.release_reads()
+                assert held.keeps_ddl_out, held.hints
+                time.sleep(0.2)
+                assert identities(conn, [TableName(database, "t")]) == before
+    finally:
+        stop.set()
+        thread.join(30)
 
 
 def choose(conn: Connection, mode: str, *held: str) -> LockKind:
@@ -240,8 +329,9 @@ def test_choice_follows_the_privileges(conn: Connection) -> None:
     assert choose(conn, "auto", "SELECT", "LOCK TABLES") is LockKind.TABLES
     assert choose(conn, "tables", *everything) is LockKind.TABLES
     assert choose(conn, "ftwrl", "RELOAD") is LockKind.FTWRL
+    assert choose(conn, "export", *everything) is LockKind.EXPORT
     assert choose(conn, "none") is LockKind.NONE
-    for mode in ("auto", "tables", "ftwrl"):
+    for mode in ("auto", "tables", "ftwrl", "export"):
         with pytest.raises(CannotComplete) as failure:
             choose(conn, mode, "SELECT")
         assert "grant" in (failure.value.hint or "")
