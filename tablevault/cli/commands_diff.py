@@ -14,7 +14,7 @@ from tablevault.cli.target import connect_options, open_vault, setting, state_di
 @click.command("diff", cls=Command, exits=(3, 4, 5, 6))
 @click.argument("snapshot", metavar="SNAPSHOT", shell_complete=completing.snapshots)
 @click.argument(
-    "tables", nargs=-1, metavar="[SNAPSHOT2] [TABLE]...", shell_complete=completing.tables
+    "tables", nargs=-1, metavar="[SNAPSHOT2] [TABLE]...", shell_complete=completing.tables_or_second
 )
 @option(
     "--with",

@@ -53,6 +53,7 @@ class _GuardCommand(Command):
     "expected",
     multiple=True,
     metavar="TABLE[:COLUMN]",
+    shell_complete=completing.tables,
     help="A table, or a column of it, that is meant to change; as often as needed.",
 )
 @option(

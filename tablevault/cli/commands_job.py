@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tablevault.cli import parser, types, units
+from tablevault.cli import completing, parser, types, units
 from tablevault.cli.config import default_paths
 from tablevault.cli.invocation import invocation
 from tablevault.cli.output import say, say_json, tell
@@ -30,7 +30,7 @@ _LOCK = "job"
 
 
 @click.command("job", cls=Command, exits=(3, 4, 5, 6, 7))
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completing.jobs)
 @option("--max-runtime", type=types.duration, metavar="TIME", help="Stop it after this time.")
 @option("--jitter", type=types.duration, metavar="TIME", help="Wait up to this time, at random.")
 @option("--metrics", metavar="FILE", help="Write metrics for Prometheus to this file.")
@@ -79,7 +79,7 @@ def job_command(
 
 
 @click.command("schedule", cls=Command, exits=())
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completing.jobs)
 @option(
     "--format",
     "kind",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tablevault.cli import parser, target
+from tablevault.cli import completing, parser, target
 from tablevault.cli.invocation import invocation
 from tablevault.cli.parser import Command, option
 from tablevault.cli.running import finish, observed
@@ -20,7 +20,12 @@ _RULES = ("keep_last", "keep_days", "keep_weekly", "keep_monthly")
 @option("--keep-days", type=_NUMBER, metavar="D", help="Keep all of the last D days.")
 @option("--keep-weekly", type=_NUMBER, metavar="W", help="Keep the newest of each of W weeks.")
 @option("--keep-monthly", type=_NUMBER, metavar="M", help="Keep the newest of each of M months.")
-@option("--retention", metavar="NAME", help="Keep what [retention.NAME] of the configuration says.")
+@option(
+    "--retention",
+    metavar="NAME",
+    shell_complete=completing.retentions,
+    help="Keep what [retention.NAME] of the configuration says.",
+)
 @option("--dry-run", is_flag=True, help="Only say what would be removed; that is the default.")
 @option("--execute", is_flag=True, help="Remove it.")
 @parser.vault_option

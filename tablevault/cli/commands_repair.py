@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 @option(
     "--from-diff",
     metavar="latest|never|RUN",
+    shell_complete=completing.diffs,
     help="Put back what this diff found, without comparing anew (default latest).",
 )
 @option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tablevault.cli import parser
+from tablevault.cli import completing, parser
 from tablevault.cli.output import say
 from tablevault.cli.parser import Command, option
 from tablevault.cli.running import finish
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("report", cls=Command, exits=(4,))
-@click.argument("what", metavar="[RUN|VAULT]", required=False)
+@click.argument("what", metavar="[RUN|VAULT]", required=False, shell_complete=completing.runs)
 @option("-o", "--output", metavar="FILE", required=True, help="The page; - is standard output.")
 @option("--from", "events_file", metavar="FILE", help="Of a run: its --events, which tell more.")
 @parser.vault_option

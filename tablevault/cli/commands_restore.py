@@ -35,7 +35,12 @@ if TYPE_CHECKING:
     metavar="SCHEMA.TABLE",
     help="Restore the one table under this name.",
 )
-@option("--into", metavar="SCHEMA", help="Restore into this schema.")
+@option(
+    "--into",
+    metavar="SCHEMA",
+    shell_complete=completing.schemas,
+    help="Restore into this schema.",
+)
 @option("--partition", metavar="NAME", help="Put only this partition of the table in place.")
 @parser.threads_option
 @parser.indexes_option

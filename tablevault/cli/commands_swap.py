@@ -140,8 +140,11 @@ def cut_over(
     except ConsentNeeded as error:
         if not (consent and invocation(ctx).interactive):
             raise
-        tell(printable(error.message))
-        if not ask("go on all the same? [y/N] "):
+        # advice first names the option that says yes, then what becomes of the rows
+        fate = (error.hint or "").partition("; ")[2]
+        tell(printable("; ".join(part for part in (error.message, fate) if part)))
+        what = f"{ctx.info_name} {run} on {target.target}"
+        if not ask(f"{printable(what)}: go on all the same? [y/N] "):
             raise
         result = carry_out(**{consent: True})
     return _finish(ctx, result)

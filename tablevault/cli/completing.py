@@ -1,4 +1,6 @@
-"""What a shell may complete: snapshots, their tables, runs.  Never an error, never output.
+"""What a shell may complete: snapshots, tables, runs, names of the configuration, files.
+
+Never an error, never output.
 
 The vault and the folder of runs are those of the command line so far, of the environment or of the
 configuration; without them there is nothing to complete.
@@ -7,6 +9,8 @@ configuration; without them there is nothing to complete.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -72,6 +76,57 @@ def _runs(ctx: click.Context) -> Iterable[tuple[str, str]]:
         yield line.run, f"{line.operation}, {line.state}"
 
 
+def _tables_or_second(ctx: click.Context) -> Iterable[tuple[str, str]]:
+    """Of `diff`: tables, and in the first place also the snapshot to compare with."""
+    if not ctx.params.get("tables"):
+        yield from _snapshots(ctx)
+    yield from _tables(ctx)
+
+
+def _schemas(ctx: click.Context) -> Iterable[tuple[str, str]]:
+    for schema in dict.fromkeys(entry.definition.table.schema for entry in _meant(ctx).tables):
+        yield schema, "as in the snapshot"
+
+
+def _diffs(ctx: click.Context) -> Iterable[tuple[str, str]]:
+    yield "latest", "the newest diff"
+    yield "never", "compare anew"
+    yield from _runs(ctx)
+
+
+def _named(section: str) -> Callable[[click.Context], Iterable[tuple[str, str]]]:
+    """The names of [section.NAME] in the configuration, however the rest of it may look."""
+
+    def find(ctx: click.Context) -> Iterable[tuple[str, str]]:
+        import tomllib
+
+        from tablevault.cli.config import default_paths
+        from tablevault.cli.invocation import invocation
+
+        given = invocation(ctx).config
+        for path in (Path(given).expanduser(),) if given else default_paths():
+            with suppress(OSError):
+                found = tomllib.loads(path.read_text(encoding="utf-8")).get(section)
+                for name in found if isinstance(found, dict) else ():
+                    yield name, str(path)
+
+    return find
+
+
+def of_metavar(metavar: str | None, incomplete: str) -> _Items | None:
+    """Files and folders, for an option whose value is one; the shell itself looks for them."""
+    kinds = {"FILE": "file", "DIR": "dir", "URI": "dir"}
+    kind = kinds.get(metavar or "")
+    return [CompletionItem(incomplete, type=kind)] if kind else None
+
+
 snapshots = _quietly(_snapshots)
 tables = _quietly(_tables)
+tables_or_second = _quietly(_tables_or_second)
+schemas = _quietly(_schemas)
 runs = _quietly(_runs)
+diffs = _quietly(_diffs)
+jobs = _quietly(_named("job"))
+profiles = _quietly(_named("profile"))
+servers = _quietly(_named("server"))
+retentions = _quietly(_named("retention"))

@@ -93,7 +93,7 @@ def _usage_error(error: click.ClickException) -> UsageError:
     hint = None
     if isinstance(error, click.exceptions.NoSuchOption) and error.possibilities:
         message = f"no such option {error.option_name}"
-        hint = f"did you mean {error.possibilities[0]}"
+        hint = f"did you mean {error.possibilities[0]}?"
     elif isinstance(error, click.UsageError) and error.ctx is not None:
         hint = f"try '{error.ctx.command_path} --help'"
     return UsageError(message[:1].lower() + message[1:], hint=hint)

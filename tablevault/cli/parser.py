@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from tablevault.cli import completing
 from tablevault.cli.invocation import invocation
 from tablevault.errors import TablevaultError, UsageError
 
@@ -38,6 +40,11 @@ class Option(click.Option):
     def __init__(self, *args: Any, section: str = OWN, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.section = section
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What a shell may complete; files for an option whose value is one."""
+        found = completing.of_metavar(str(self.metavar), incomplete)
+        return super().shell_complete(ctx, incomplete) if found is None else found
 
 
 class Command(click.Command):
@@ -121,7 +128,12 @@ def global_options() -> list[click.Parameter]:
 
     return [
         declare("--config", metavar="FILE", help="Configuration to use instead of the usual."),
-        declare("--profile", metavar="NAME", help="Profile of the configuration to use."),
+        declare(
+            "--profile",
+            metavar="NAME",
+            shell_complete=completing.profiles,
+            help="Profile of the configuration to use.",
+        ),
         declare("--json", is_flag=True, help="Print the result as one JSON object."),
         declare("--events", metavar="FILE", help="Append events as JSON lines as it runs."),
         declare("-q", "--quiet", is_flag=True, help="Only results, findings and errors."),
@@ -132,7 +144,14 @@ def global_options() -> list[click.Parameter]:
 def connection_options(command: F) -> F:
     """The options of a command that talks to a server, named as the mysql client names them."""
     declared = (
-        (("--server",), {"metavar": "NAME", "help": "Server of the configuration, [server.NAME]."}),
+        (
+            ("--server",),
+            {
+                "metavar": "NAME",
+                "shell_complete": completing.servers,
+                "help": "Server of the configuration, [server.NAME].",
+            },
+        ),
         (("-h", "--host"), {"metavar": "NAME", "help": "Server to connect to."}),
         (
             ("-P", "--port"),

@@ -15,7 +15,8 @@ class Screen:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._bold = out.isatty() and "NO_COLOR" not in os.environ
+        dumb = os.environ.get("TERM", "dumb") == "dumb"
+        self._bold = out.isatty() and not dumb and not os.environ.get("NO_COLOR")
 
     def title(self, text: str) -> None:
         """A heading, apart from what stands above."""

@@ -176,12 +176,12 @@ def _suggestion(pattern: Pattern, listing: _Listing) -> str:
     if not pattern.schema_glob and pattern.schema not in {t.schema for t in listing.kinds}:
         near = difflib.get_close_matches(pattern.schema, listing.schemas, n=1)
         if near:
-            return f"did you mean schema {near[0]}"
+            return f"did you mean schema {near[0]}?"
         return "its schema does not exist, has no tables, or the account may not see it"
     names = {t.name: t for t in listing.kinds if listing.kinds[t] in _TABLES}
     near = difflib.get_close_matches(pattern.table.strip("*?"), list(names), n=3)
     if near:
-        return "did you mean " + " or ".join(str(names[name]) for name in near)
+        return "did you mean " + " or ".join(str(names[name]) for name in near) + "?"
     return "see SHOW TABLES for what there is"
 
 

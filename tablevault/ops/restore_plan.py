@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from tablevault.engine.plan import assert_tiles
 from tablevault.errors import CannotComplete, Unsupported, UsageError
 from tablevault.model import SOME_ROWS, Snapshot, TableEntry, TableName
-from tablevault.mysql import ddl, partitions, sink, sql_tables
+from tablevault.mysql import ddl, partitions, scratch, sink, sql_tables
 from tablevault.mysql.connect import Connection, ConnectOptions, connect
 from tablevault.names import MAX_IDENTIFIER_CHARS, kept_table, set_aside_table, staging_table
 from tablevault.ops import doctor, unfinished
@@ -227,9 +228,13 @@ def preflight(
 
 def _check_names(connection: Connection, job: TableJob, ours: Collection[TableName]) -> None:
     if connection.one(sql_tables.schema_exists(job.target.schema)) is None:
+        near = difflib.get_close_matches(
+            job.target.schema, scratch.named_alike(connection, ""), n=1
+        )
+        hint = "create it first, or restore into another one with --into"
         raise UsageError(
             f"schema {job.target.schema} does not exist on the server",
-            hint="create it first, or restore into another one with --into",
+            hint=f"did you mean {near[0]}? else {hint}" if near else hint,
         )
     live = connection.one(sql_tables.table_type(job.target))
     sequence = job.entry.definition.sequence

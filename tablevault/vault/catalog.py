@@ -273,7 +273,9 @@ def _unknown(store: Store, text: str, complete: list[Listed]) -> SnapshotUnusabl
             f"there is no snapshot {text!r}: vault {store.uri} holds none",
             hint="take one with `tablevault snapshot`",
         )
-    known = [item.id for item in complete] + [item.name for item in complete if item.name]
+    known = (
+        ["latest"] + [item.id for item in complete] + [item.name for item in complete if item.name]
+    )
     close = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}?" if close else f"the newest is {complete[-1].id}"
     return SnapshotUnusable(
