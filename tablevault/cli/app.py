@@ -9,6 +9,7 @@ import sys
 import click
 
 import tablevault
+from tablevault.cli.commands_contrib import contrib_command
 from tablevault.cli.commands_diff import diff_command
 from tablevault.cli.commands_doctor import doctor_command
 from tablevault.cli.commands_drill import drill_command
@@ -91,6 +92,7 @@ for _command in (
     report_command,
     job_command,
     schedule_command,
+    contrib_command,
     man_command,
 ):
     app.add_command(_command)

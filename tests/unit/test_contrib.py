@@ -1,9 +1,11 @@
-"""The alert rules and the dashboard of contrib/, held to the metrics that a job really writes."""
+"""The alert rules and the dashboard that come along, held to the metrics that a job writes."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,16 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tablevault.cli.job_run import JobEnd, StepEnd
+from tablevault.cli.main import main
 from tablevault.cli.metrics import metrics_text
 from tablevault.vault.store import open_store
 from tests.servers import ROOT
 from tests.unit.test_retention import drilled
 from tests.unit.vaults import write_snapshot
 
-RULES = ROOT / "contrib/prometheus-alerts.yml"
-DASHBOARD = ROOT / "contrib/grafana-dashboard.json"
+CONTRIB = ROOT / "tablevault/contrib"
+RULES = CONTRIB / "prometheus-alerts.yml"
+DASHBOARD = CONTRIB / "grafana-dashboard.json"
 # what a scrape adds, and what it makes of a label of ours that it has itself
 OF_A_SCRAPE = {"instance", "exported_job"}
 
@@ -146,3 +150,32 @@ def test_no_panel_lies_upon_another() -> None:
     ]
     assert len(set(cells)) == len(cells)
     assert max(x for x, _ in cells) < 24
+
+
+def test_the_command_prints_each_file_and_lists_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["contrib"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(listed) == sorted(path.name for path in CONTRIB.iterdir())
+    for name in listed:
+        assert main(["contrib", name]) == 0
+        assert capsys.readouterr().out == (CONTRIB / name).read_text(encoding="utf-8")
+    assert main(["contrib", "prometheus-alerts.yaml"]) == 2
+    assert "did you mean prometheus-alerts.yml?" in capsys.readouterr().err
+
+
+def test_they_are_installed_with_the_package(tmp_path: Path) -> None:
+    """What a wheel is made of, without the compiled module."""
+    built = tmp_path / "lib"
+    made = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(built)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    for path in CONTRIB.iterdir():
+        assert (built / "tablevault/contrib" / path.name).read_bytes() == path.read_bytes()
+    assert (built / "tablevault/py.typed").exists()
