@@ -168,8 +168,10 @@ def test_the_command_prints_each_file_and_lists_them(
 def test_they_are_installed_with_the_package(tmp_path: Path) -> None:
     """What a wheel is made of, without the compiled module."""
     built = tmp_path / "lib"
+    # a list of files that an earlier build left beside the source would be taken for granted
+    fresh = ["egg_info", "--egg-base", str(tmp_path)]
     made = subprocess.run(
-        [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(built)],
+        [sys.executable, "setup.py", "-q", *fresh, "build_py", "--build-lib", str(built)],
         cwd=ROOT,
         capture_output=True,
         text=True,
