@@ -197,6 +197,9 @@ class _Rehearsal:
         run = self.reporter.run
         self.reporter.begin_phase("cleanup", "dropping what was made")
         try:
+            if not replay(run, self.journal.entries).scratch:  # it had made nothing
+                self.journal.append("cleaned")
+                return
             within_s = min(_AFTERMATH_S, self.options.lock_wait_s)
             clean_up(self.target, self.journal, self.reporter, within_s)
         except (TablevaultError, KeyboardInterrupt) as second:
