@@ -28,6 +28,7 @@ from tablevault.ops.schema_diff import schema_differences, undo_statements
 from tablevault.ops.turns import patiently
 
 _NO_SUCH_COLUMN = 1054
+_NOT_BACK = "what is in it does not fit the old definition: restore it as a whole"
 _TIED = " FOREIGN KEY "  # not under a lock, which would have to be on the parents as well
 
 
@@ -130,10 +131,17 @@ def _back(
         site.state.altered_back.get(number, ())
     )  # of an undo that was cut off
     site.journal.append("altering back", table=number, columns=missing)
-    others = [kept] if missing and relations.exists(hands.main, kept) else []
+    there = relations.exists(hands.main, kept)
+    others = [kept] if missing and there else []
+    advice = _NOT_BACK
+    if there and entry["kept"]:
+        advice = (
+            f"the values of {', '.join(entry['kept'])} are in table {kept} as they were before "
+            f"the repair, by key, until `tablevault cleanup {site.reporter.run}`"
+        )
 
     def alter(statements: Sequence[str]) -> None:
-        _execute(hands, then.table, statements)
+        _execute(hands, then.table, statements, advice=advice)
         if others:
             hands.main.execute(sql_kept.put_kept(kept, then.table, key, missing))
 
@@ -141,7 +149,11 @@ def _back(
 
 
 def _execute(
-    hands: Hands, table: TableName, statements: Sequence[str], lock_wait_s: float = 0.0
+    hands: Hands,
+    table: TableName,
+    statements: Sequence[str],
+    lock_wait_s: float = 0.0,
+    advice: str = _NOT_BACK,
 ) -> None:
     for statement in statements:
 
@@ -158,7 +170,7 @@ def _execute(
                 raise
             raise CannotComplete(
                 f"table {table} cannot be altered to what it was: {error.message}",
-                hint="what is in it does not fit the old definition: restore it as a whole",
+                hint=advice,
             ) from None
 
 

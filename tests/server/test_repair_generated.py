@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -108,6 +109,19 @@ class Ward:
     def take_back(self, run: str) -> None:
         assert undo(self.server.options(), self.store, run, self.state_dir).findings == ()
 
+    def altered_back(self, run: str) -> None:
+        """As `take_back`.  A value may not fit the type any more that it had: then it is kept.
+
+        MariaDB makes TEXT of a BIT by its bytes, and takes digits alone when it makes a BIT of it.
+        """
+        try:
+            self.take_back(run)
+        except CannotComplete as refused:
+            note(refused.message)
+            assert "cannot be altered to what it was" in refused.message
+            [kept] = re.findall(r" are in table \w+\.(.+) as they were", refused.hint or "")
+            assert self.server.query(f"SELECT 1 FROM {quoted(kept)} LIMIT 1", self.database)
+
     def clean(self, run: str) -> None:
         cleanup(self.server.options(), run, self.state_dir)
 
@@ -118,12 +132,11 @@ def test_random_damage_is_put_back_exactly(server: Server, database: str, tmp_pa
     repaired = by_diff = 0
 
     @SETTINGS
-    @given(made, lists, st.sampled_from((200, 2000, 1 << 20)), st.booleans())
-    def is_put_back(
-        made: list[GeneratedTable], done: list[list[Damage]], size: int, kept: bool
-    ) -> None:
+    @given(made, lists, st.sampled_from((200, 2000, 1 << 20)))
+    def is_put_back(made: list[GeneratedTable], done: list[list[Damage]], size: int) -> None:
         nonlocal repaired, by_diff
-        vault = tmp_path / f"vault{next(_numbers)}"
+        number = next(_numbers)
+        kept, vault = number % 2 == 0, tmp_path / f"vault{number}"
         ward = Ward(server, database, vault, made, size)
         for table, damage in zip(made, done, strict=False):
             rows = [one for one in damage if one.kind not in ("drop", "unkey")]
@@ -200,7 +213,7 @@ def test_random_alterations_are_put_back_exactly(
                 assert "cannot be altered to what it was" in refused.message
             else:
                 assert ward.seen(table) == ward.before[table.name]
-                ward.take_back(run)
+                ward.altered_back(run)
                 ward.clean(run)
                 repaired += 1
         shutil.rmtree(vault)
