@@ -20,7 +20,7 @@ from tablevault.cli.invocation import invocation
 from tablevault.cli.output import say, say_json, tell
 from tablevault.cli.parser import Command, option
 from tablevault.cli.target import open_vault, section, state_dir, vault_name
-from tablevault.errors import TablevaultError, UsageError
+from tablevault.errors import Interrupted, TablevaultError, UsageError
 
 if TYPE_CHECKING:
     from tablevault.cli.job_run import JobEnd
@@ -61,7 +61,7 @@ def job_command(
     if max_runtime is not None:
         job = replace(job, max_runtime_s=max_runtime)
     if jitter:
-        time.sleep(random.uniform(0.0, jitter))
+        _hold_back(jitter, quiet=about.quiet)
     store, state = open_vault(ctx, create=True), state_dir(ctx)
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     owner = f"job {name}, process {os.getpid()} on {os.uname().nodename}, since {since}"
@@ -76,6 +76,17 @@ def job_command(
         if file := metrics or job.metrics:
             _write_metrics(ctx, Path(file).expanduser(), done)
     return _told(ctx, done)
+
+
+def _hold_back(within_s: float, *, quiet: bool) -> None:
+    """Wait at random, holding nothing: another job may run meanwhile.  Raises Interrupted."""
+    wait_s = random.uniform(0.0, within_s)
+    if not quiet:
+        tell(f"the job begins in {units.duration(wait_s)} (--jitter {units.duration(within_s)})")
+    try:
+        time.sleep(wait_s)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped in the wait of --jitter, before the job had begun") from None
 
 
 @click.command("schedule", cls=Command, exits=())

@@ -66,11 +66,10 @@ def kubernetes(job: Job, command: Sequence[str], image: str) -> str:
     days = ",".join(str((WEEKDAYS.index(day) + 1) % 7) for day in job.weekdays) or "*"
     jitter = ["--jitter", f"{job.jitter_s:.0f}s"] if job.jitter_s else []
     words = json.dumps([*command, *jitter])
-    limit = (
-        f"      activeDeadlineSeconds: {job.max_runtime_s + _AFTERWARDS_S:.0f}\n"
-        if job.max_runtime_s
-        else ""
-    )
+    limit = ""
+    if job.max_runtime_s:  # unlike systemd's, this clock runs while the job waits at random
+        limit_s = job.jitter_s + job.max_runtime_s + _AFTERWARDS_S
+        limit = f"      activeDeadlineSeconds: {limit_s:.0f}\n"
     return f"""\
 apiVersion: batch/v1
 kind: CronJob

@@ -352,7 +352,8 @@ def test_cron_and_kubernetes(tmp_path: Path, vault: Path) -> None:
     text = run(config, "schedule", "nightly", "--format", "kubernetes", "--image", "i:1").stdout
     assert 'schedule: "5 4 * * 1,0"' in text
     assert "concurrencyPolicy: Forbid" in text
-    assert "activeDeadlineSeconds: 3900" in text
+    assert "activeDeadlineSeconds: 4500" in text  # and the wait at random before
+    assert "startingDeadlineSeconds: 21600" in text  # a missed night is caught up with
     assert 'image: "i:1"' in text
     unit = json.loads(run(config, "schedule", "nightly", "--json").stdout)
     assert "OnCalendar=Mon,Sun *-*-* 04:05:00" in unit["text"]
