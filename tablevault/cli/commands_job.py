@@ -7,6 +7,7 @@ import random
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,8 +26,6 @@ from tablevault.errors import Interrupted, TablevaultError, UsageError
 if TYPE_CHECKING:
     from tablevault.cli.job_run import JobEnd
     from tablevault.cli.jobs_config import Job
-
-_LOCK = "job"
 
 
 @click.command("job", cls=Command, exits=(3, 4, 5, 6, 7))
@@ -49,8 +48,9 @@ def job_command(
     """Run the job NAME of the configuration, its steps one after the other.
 
     The first step that fails ends it, with that step's exit code. One job at a time works on a
-    vault.
+    table of a vault.
     """
+    from tablevault.cli.job_claims import claim_tables
     from tablevault.cli.job_hook import call_hook
     from tablevault.cli.job_run import run_job
 
@@ -63,10 +63,8 @@ def job_command(
     if jitter:
         _hold_back(jitter, quiet=about.quiet)
     store, state = open_vault(ctx, create=True), state_dir(ctx)
-    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    owner = f"job {name}, process {os.getpid()} on {os.uname().nodename}, since {since}"
-    with store.lock(_LOCK, owner):
-        done = run_job(job, _options(ctx, store.uri, state), state)
+    with claim_tables(store, job, about, _commands(ctx)) as claim:
+        done = run_job(job, _options(ctx, store.uri, state), state, claim)
         # somebody is told first: nothing that the metrics may run into is to be in the way
         call_hook(job, done, state)
         if job.webhook:
@@ -133,19 +131,23 @@ def _this_program() -> list[str]:
     return [found] if found else [sys.executable, "-m", "tablevault"]
 
 
+def _commands(ctx: click.Context) -> Mapping[str, click.Command]:
+    root = ctx.find_root().command
+    assert isinstance(root, click.Group)
+    return root.commands
+
+
 def _job(ctx: click.Context, name: str) -> tuple[Path, Job]:
     """The job of that name, and the file that has it.  Raises UsageError."""
     from tablevault.cli.jobs_config import read_jobs
 
-    commands = ctx.find_root().command
-    assert isinstance(commands, click.Group)
     given = invocation(ctx).config
     paths = (Path(given).expanduser(),) if given else default_paths()
     known: list[str] = []
     for path in paths:
         if not given and not path.is_file():
             continue
-        jobs = read_jobs(path, commands.commands)
+        jobs = read_jobs(path, _commands(ctx))
         if name in jobs:
             return path, jobs[name]
         known += jobs

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from tablevault.cli import completing, parser, target
 from tablevault.cli.invocation import invocation
+from tablevault.cli.job_claims import CLAIM_VARIABLE
 from tablevault.cli.parser import Command, option
 from tablevault.cli.running import finish, observed
 from tablevault.cli.target import open_vault, state_dir
@@ -63,7 +66,14 @@ def prune_command(
         raise UsageError("--retention says all the rules, and goes with no --keep-...")
     rules = Rules(*(numbers[name] or 0 for name in _RULES))
     with observed(ctx) as observer:
-        result = prune(open_vault(ctx), rules, state_dir(ctx), observer, execute=execute)
+        result = prune(
+            open_vault(ctx),
+            rules,
+            state_dir(ctx),
+            observer,
+            execute=execute,
+            claim=os.environ.get(CLAIM_VARIABLE),
+        )
     record = render_prune.prune_record(result)
     quiet = invocation(ctx).quiet
     return finish(ctx, record, render_prune.prune_text(result, quiet=quiet))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,10 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tablevault.cli.job_claims import CLAIM_VARIABLE
 from tablevault.cli.jobs_config import ASK_A_SERVER, Job
 from tablevault.cli.output import write_whole
 from tablevault.errors import CannotComplete, Interrupted
 from tablevault.names import JOBS_FOLDER
+from tablevault.vault.claims import Taken
 
 _GRACE_S = 60.0  # a step that is stopped cleans up first
 _PR_SET_PDEATHSIG = 1  # of Linux
@@ -55,8 +58,8 @@ class JobEnd:
         return self.exit_code == 0
 
 
-def run_job(job: Job, options: Sequence[str], state_dir: Path) -> JobEnd:
-    """Run the steps of a job with `options` added to each.
+def run_job(job: Job, options: Sequence[str], state_dir: Path, claim: Taken) -> JobEnd:
+    """Run the steps of a job with `options` added to each; they hold its `claim` with us.
 
     Raises Interrupted, after the step at hand has ended, when it is stopped from outside.
     """
@@ -67,7 +70,7 @@ def run_job(job: Job, options: Sequence[str], state_dir: Path) -> JobEnd:
     message = ""
     for step in job.steps:
         server = ["--server", job.server] if job.server and step[0] in ASK_A_SERVER else []
-        end = _step(step, [*options, *server], deadline_s)
+        end = _step(step, [*options, *server], deadline_s, claim)
         ends.append(end)
         if end.exit_code != 0:
             message = f"step {len(ends)}, {end.command}: exit code {end.exit_code}"
@@ -91,12 +94,21 @@ def run_job(job: Job, options: Sequence[str], state_dir: Path) -> JobEnd:
     return done
 
 
-def _step(step: Sequence[str], options: Sequence[str], deadline_s: float | None) -> StepEnd:
+def _step(
+    step: Sequence[str], options: Sequence[str], deadline_s: float | None, claim: Taken
+) -> StepEnd:
     """One step, with its progress on our standard error; stopped at the deadline, cleanly first."""
     began_s = time.monotonic()
     words = [sys.executable, "-m", "tablevault", *step, "--json", *options]
+    held = claim.lock.descriptor
     with subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, preexec_fn=_end_with_parent
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        preexec_fn=_end_with_parent,
+        # a step that outlives us while it cleans up keeps the next job away from its tables
+        pass_fds=() if held is None else (held,),
+        env={**os.environ, CLAIM_VARIABLE: claim.name},
     ) as process:
         try:
             left_s = None if deadline_s is None else max(0.0, deadline_s - began_s)
@@ -116,10 +128,7 @@ def _step(step: Sequence[str], options: Sequence[str], deadline_s: float | None)
 
 
 def _end_with_parent() -> None:
-    """In the step's process: let it be stopped, as by a person, when the job's one is killed.
-
-    Else it would work on without the lock that keeps the next job away.
-    """
+    """In the step's process: let it be stopped, as by a person, when the job's one is killed."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

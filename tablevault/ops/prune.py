@@ -19,6 +19,7 @@ from tablevault.names import new_run_id
 from tablevault.ops.needed import needed_by_runs
 from tablevault.ops.retention import Rules, kept_by_rules
 from tablevault.ops.running import aside, reported
+from tablevault.ops.table_globs import holds
 from tablevault.vault.catalog import (
     Listed,
     clean_leftovers,
@@ -26,12 +27,15 @@ from tablevault.vault.catalog import (
     owner_text,
     remove_snapshot,
 )
+from tablevault.vault.claims import at_work
 from tablevault.vault.kept_rows import forget_rows_of_others
+from tablevault.vault.manifest import load_manifest
 from tablevault.vault.memory import Memory
 from tablevault.vault.proofs import drills, forget_others
-from tablevault.vault.store import Store
+from tablevault.vault.store import Lock, Store
 
 _LOCK = "prune"
+_TURN_WITHIN_S = 60.0
 KEEP, REMOVE, REMOVED, BUSY, UNUSABLE = "keep", "remove", "removed", "busy", "unusable"
 
 
@@ -75,8 +79,12 @@ def prune(
     *,
     execute: bool = False,
     now: float | None = None,
+    claim: str | None = None,
 ) -> PruneResult:
     """Decide what the rules leave over, and with `execute` remove it.
+
+    A snapshot with a table that a job is at work on stays for now; not so for `claim`, the one of
+    the job that this is a step of, which also waits for another prune to end.
 
     Raises UsageError for rules that say nothing, CannotComplete for a journal that cannot be read,
     LockedByRun while another prune is at work; removals up to then hold.
@@ -95,7 +103,9 @@ def prune(
         if execute:
             reporter.begin_phase("pruning", f"{sum(v.action == REMOVE for v in verdicts)} to go")
             verdicts, leftovers, freed_bytes = aside(
-                reporter, "removing files", lambda: _execute(store, verdicts, state_dir, began)
+                reporter,
+                "removing files",
+                lambda: _execute(store, verdicts, state_dir, began, claim),
             )
         else:
             going = [one.snapshot for one in verdicts if one.action == REMOVE]
@@ -141,15 +151,15 @@ def _verdict(item: Listed, reasons: dict[str, str]) -> Verdict:
 
 
 def _execute(
-    store: Store, verdicts: list[Verdict], state_dir: Path, began: float
+    store: Store, verdicts: list[Verdict], state_dir: Path, began: float, claim: str | None
 ) -> tuple[list[Verdict], tuple[str, ...], int]:
-    with store.lock(_LOCK, owner_text()):
+    with _turn(store, _TURN_WITHIN_S if claim else 0.0):
         leftovers = tuple(clean_leftovers(store))
         done, freed_bytes = [], 0
         for one in verdicts:
             if one.action == REMOVE:
                 own_bytes = store.own_bytes([one.snapshot])
-                one = _removed(store, one, state_dir, began)
+                one = _removed(store, one, state_dir, began, claim)
                 freed_bytes += own_bytes if one.action == REMOVED else 0
             done.append(one)
         forget_others(store, store.folders())
@@ -157,8 +167,25 @@ def _execute(
         return done, leftovers, freed_bytes
 
 
-def _removed(store: Store, one: Verdict, state_dir: Path, began: float) -> Verdict:
+def _turn(store: Store, within_s: float) -> Lock:
+    """The right to remove, which one prune at a time has."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            return store.lock(_LOCK, owner_text())
+        except LockedByRun:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _removed(
+    store: Store, one: Verdict, state_dir: Path, began: float, claim: str | None
+) -> Verdict:
     """Remove one, unless somebody reads it or has begun to need it since it was decided."""
+    worker = _at_work_on(store, one.snapshot, claim)
+    if worker is not None:
+        return Verdict(one.snapshot, BUSY, worker, one.created, one.size_bytes)
 
     def still_unneeded() -> bool:
         # the clock of the file system may be a little behind
@@ -171,6 +198,19 @@ def _removed(store: Store, one: Verdict, state_dir: Path, began: float) -> Verdi
     if not gone:
         return Verdict(one.snapshot, BUSY, "a run needs it now", one.created, one.size_bytes)
     return Verdict(one.snapshot, REMOVED, one.why, one.created, one.size_bytes)
+
+
+def _at_work_on(store: Store, snapshot_id: str, claim: str | None) -> str | None:
+    """Which job is at work on a table of the snapshot, other than the one of `claim`."""
+    others = [one for one in at_work(store) if one.name != claim]
+    if not others:
+        return None
+    for entry in load_manifest(store, snapshot_id).tables:
+        table = str(entry.definition.table)
+        for one in others:
+            if any(holds(group, table) for group in one.groups):
+                return f"{one}, is at work on {table}"
+    return None
 
 
 def _hint(one: Verdict) -> str:

@@ -122,6 +122,11 @@ class FileLock:
                 raise
             os.close(descriptor)
 
+    @property
+    def descriptor(self) -> int:
+        """A child that inherits it holds the lock too, until it ends."""
+        return self._descriptor
+
     def release(self) -> None:
         """End the lock; harmless when repeated."""
         if self._descriptor >= 0:

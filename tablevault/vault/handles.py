@@ -32,6 +32,10 @@ class StagedFile(Protocol):
 class Lock(Protocol):
     """A lock that ends with `release` or with the process, whichever comes first."""
 
+    @property
+    def descriptor(self) -> int | None:
+        """What a child process is given to hold the lock too; None where there is nothing."""
+
     def release(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(

@@ -30,7 +30,7 @@ from tablevault.vault.handles import Lock as Lock
 from tablevault.vault.handles import StagedFile as StagedFile
 
 _BLOCK_BYTES = 1 << 20
-_LOCKS = ".locks"
+LOCKS = ".locks"
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_ACCESS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 # no such thing here, too many names already, a file of somebody else, two file systems
@@ -253,7 +253,7 @@ class LocalStore:
         Several may hold it `shared`, and nobody else then.
         Raises LockedByRun, naming who holds it; it ends with the process at the latest.
         """
-        path = self._path(f"{_LOCKS}/{name}")
+        path = self._path(f"{LOCKS}/{name}")
         with self._errors("write"):
             make_folders(path.parent)
             return FileLock(path, owner, shared=shared)

@@ -219,30 +219,6 @@ def test_a_hook_is_tried_again(store: LocalStore, tmp_path: Path, vault: Path) -
         assert failed.read_text() == "nightly failed 6 verify\n"
 
 
-def test_one_job_at_a_time_and_a_dead_one_does_not_count(
-    store: LocalStore, tmp_path: Path, vault: Path
-) -> None:
-    slow = 'steps = ["verify --all --rate-limit 1"]'
-    config = write(tmp_path / "c.toml", vault, slow)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    first = subprocess.Popen(
-        words(config, "job", "nightly"), env=environment, stderr=subprocess.PIPE
-    )
-    lock = vault / ".locks" / "job"
-    deadline = time.monotonic() + 30
-    while not (lock.exists() and lock.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    refused = run(config, "job", "nightly")
-    assert refused.returncode == 7
-    assert f"job nightly, process {first.pid} on " in refused.stderr
-    assert ", since 20" in refused.stderr
-    first.kill()
-    first.communicate(timeout=30)  # its step ends as well: it holds the pipe
-    swift = write(tmp_path / "c.toml", vault, 'steps = ["verify latest"]')
-    assert run(swift, "job", "nightly").returncode == 0
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_is_stopped_from_outside_with_its_step(
     store: LocalStore, tmp_path: Path, vault: Path, number: signal.Signals
