@@ -32,7 +32,7 @@ from tablevault.vault.memory import Memory
 from tablevault.vault.store import LocalStore, open_store
 from tests.unit.test_jobs import hook, run, write
 from tests.unit.test_retention import drilled
-from tests.unit.test_verify_nights import CHUNKS, IDS, WEEK, flip
+from tests.unit.test_verify_nights import CHUNKS, IDS, WEEK, flip, with_tablespace
 from tests.unit.vaults import definition, rows_of, write_chunk, write_snapshot
 
 RUN = "20261124T000000Z-aaaaaa"
@@ -41,6 +41,7 @@ FOUND = {
     "manifest": r"\d{8}T\S+?/manifest\.json",
     "chunk list": r"\d{8}T\S+?/shop/orders/chunks\.jsonl",
     "chunk": r"\d{8}T\S+?/shop/orders/part-\d+\.parquet",
+    "tablespace": r"\d{8}T\S+?/shop/orders/tablespace\.(zst|json|cfg)",
     "journal": r"\.runs/\S+?/journal\.jsonl",
 }
 PASSED_OVER = {
@@ -56,11 +57,12 @@ PASSED_OVER = {
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
-    """Three snapshots of three chunks each, and every other file that a vault may hold."""
+    """Three snapshots of three chunks, one with a tablespace, and whatever a vault may hold."""
     found = open_store(str(tmp_path_factory.mktemp("bits") / "vault"), create=True)
     state = found.root / ".runs"
     for one in IDS:
-        snapshot = write_snapshot(found, one, rows=90).snapshot
+        written = write_snapshot(found, one, rows=90)
+    snapshot = with_tablespace(found, written)
     verify(found, IDS[0], state_dir=state)
     proofs.keep_drill(found, drilled(snapshot, "shop.orders"))
     with Journal.create(state / RUN, RUN, header(IDS[0], {}, [])) as journal:
@@ -115,14 +117,18 @@ def a_week_by_subsets(store: LocalStore) -> list[VaultVerifyResult]:
 
 def a_week_by_budget(store: LocalStore) -> list[VaultVerifyResult]:
     """Nights of two chunks or so, the longest unproven first, until all were looked at."""
-    sizes = [path.stat().st_size for path in files_by_kind(store)["chunk"]]
+    kinds = files_by_kind(store)
+    sizes = [path.stat().st_size for path in kinds["chunk"]]
+    sizes.append(sum(path.stat().st_size for path in kinds["tablespace"]))
     shutil.rmtree(store.root / ".proofs")
     extent = Extent(threads=1, budget_s=0.03, rate_bytes_s=2 * max(sizes) / 0.03)
     nights = []
     looked_at = 0
-    while looked_at < CHUNKS and not any(one.findings for one in nights):
+    while looked_at < CHUNKS + 1 and not any(one.findings for one in nights):
         nights.append(night(store, extent))
-        looked_at += sum(one.chunks_checked for one in nights[-1].snapshots)
+        looked_at += sum(
+            one.chunks_checked + one.tablespaces_checked for one in nights[-1].snapshots
+        )
     return nights
 
 
@@ -136,7 +142,7 @@ def test_a_flipped_bit_is_found_within_a_week(
     assert files
     assert not any(one.findings for one in a_week_by_subsets(store))
     spelt = 0
-    for path in files * {"manifest": 5, "journal": 8, "chunk list": 2}.get(kind, 1):
+    for path in files * {"manifest": 3, "journal": 4}.get(kind, 1):
         read = the_same(store, path, kind)
         before = read()
         content = flip(path, rng)
@@ -152,8 +158,8 @@ def test_a_flipped_bit_is_found_within_a_week(
                 owner = path.relative_to(store.root).parts[1 if kind == "journal" else 0]
                 blamed = [each.snapshot for each in one.snapshots if each.findings]
                 assert owner in blamed or owner in (finding.path or "")
-            # what is not a chunk is looked at every night
-            assert kind == "chunk" or len(found) in (0, len(nights))
+            # what is neither of these is looked at every night
+            assert kind in ("chunk", "tablespace") or len(found) in (0, len(nights))
         finally:
             path.write_bytes(content)
     assert spelt == 0, "nothing that these files hold can be written in two ways"

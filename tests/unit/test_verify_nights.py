@@ -17,6 +17,7 @@ import pytest
 from tablevault.engine.pace import Pace
 from tablevault.errors import Interrupted, UsageError
 from tablevault.events import ChunkDone, Event
+from tablevault.model import Snapshot
 from tablevault.ops.verify import verify, verify_vault
 from tablevault.ops.verify_terms import Extent
 from tablevault.vault.catalog import list_snapshots, remove_snapshot
@@ -27,7 +28,7 @@ from tablevault.vault.store import LocalStore, open_store
 from tablevault.vault.tablespace import write_tablespace
 from tests.servers import ROOT
 from tests.unit.test_vault_pagezero import FULL_CRC32, page_of
-from tests.unit.vaults import ORDERS, SERVER, write_snapshot
+from tests.unit.vaults import ORDERS, SERVER, Written, write_snapshot
 
 IDS = [f"2026112{day}T000000Z-nightly" for day in range(1, 4)]
 CHUNKS = 9
@@ -261,17 +262,25 @@ def test_low_priority_steps_back() -> None:
     assert disk == "3"  # idle
 
 
-def test_a_tablespace_is_found_damaged_and_remembered_as_chunks_are(vault: Path) -> None:
-    store = open_store(str(vault), create=True)
-    written = write_snapshot(store, IDS[0], rows=90)
-    source = vault / "source"
+def with_tablespace(store: LocalStore, written: Written) -> Snapshot:
+    """The same snapshot, with a small tablespace beside its table's chunks."""
+    source, one = store.root.parent / "source", written.snapshot.id
     source.write_bytes(page_of(FULL_CRC32, 16384) * 4)
     with source.open("rb") as file:
-        files = write_tablespace(store, IDS[0], ORDERS, file.fileno(), b"cfg", SERVER, "Dynamic")
+        files = write_tablespace(store, one, ORDERS, file.fileno(), b"cfg", SERVER, "Dynamic")
     entry = replace(written.entry, tablespace=files)
-    store.remove(f"{IDS[0]}/manifest.json")
+    store.remove(f"{one}/manifest.json")
     snapshot = replace(written.snapshot, tables=(entry,), features=features_of([entry]))
     write_manifest(store, snapshot)
+    return snapshot
+
+
+def test_a_tablespace_is_found_damaged_and_remembered_as_chunks_are(vault: Path) -> None:
+    store = open_store(str(vault), create=True)
+    snapshot = with_tablespace(store, write_snapshot(store, IDS[0], rows=90))
+    [entry] = snapshot.tables
+    files = entry.tablespace
+    assert files is not None
 
     def remembered(depth: str) -> int:
         return Memory(store, snapshot, time.time()).when(entry, None, depth)
