@@ -66,6 +66,17 @@ LOCKS = ("auto", "ftwrl", "tables", "none")
     shell_complete=completing.snapshots,
     help="The same, since this snapshot.",
 )
+@option(
+    "--tablespace",
+    is_flag=True,
+    help="Keep a copy of each table's InnoDB tablespace, too (docs/TABLESPACE.md).",
+)
+@option(
+    "--tablespace-lock",
+    type=types.duration,
+    metavar="S",
+    help="How long tables may be locked while these are copied (default 30s).",
+)
 @parser.vault_option
 @parser.state_dir_option
 @parser.connection_options
@@ -83,6 +94,8 @@ def snapshot_command(
     where: str | None,
     incremental: bool,
     base: str | None,
+    tablespace: bool,
+    tablespace_lock: float | None,
     **_: object,
 ) -> int:
     """Take a consistent snapshot of tables.
@@ -105,6 +118,8 @@ def snapshot_command(
         "where": where,
         "incremental": incremental,
         "base": base,
+        "tablespace": tablespace,
+        "tablespace_lock_s": tablespace_lock,
     }
     options = SnapshotOptions(
         patterns=table_patterns(ctx, tables),

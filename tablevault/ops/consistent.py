@@ -21,6 +21,7 @@ from tablevault.mysql.sql_doubts import Doubt
 from tablevault.ops.doubtful import refuse_doubtful_values
 from tablevault.ops.options import SnapshotOptions
 from tablevault.ops.reading import MOST_NULL_BYTES
+from tablevault.ops.tablespace_copies import TablespaceCopies
 from tablevault.vault.catalog import moment
 
 _LOCKED_BYTES_S = 40 << 20  # what a table is read with at least, for saying how long it may be
@@ -122,36 +123,31 @@ def open_consistent_read(
     control: Connection,
     before: Sequence[TableDef],
     options: SnapshotOptions,
+    copies: TablespaceCopies | None = None,
 ) -> ConsistentRead:
     """Open every reader at one instant, under the gentlest lock that `options` allow.
 
-    Raises LockNotGranted after `lock_wait_s`, with nothing left that blocks the application, and
-    CannotComplete when a table was altered or replaced since it was looked at.
+    Under the same lock `copies` are taken, which lengthens it; where it cannot be had they are
+    given up.  Raises LockNotGranted after `lock_wait_s`, with nothing left that blocks the
+    application, and CannotComplete when a table was altered or replaced since it was looked at.
     """
     readers = [connections.open(target, Purpose.READ) for _ in range(options.threads)]
     planner = connections.open(target, Purpose.READ)
-    locker = connections.open(target, Purpose.CONTROL)
     tables = [definition.table for definition in before]
-    lock = locks.acquire(
-        locker,
-        options.lock,
-        tables,
-        options.lock_wait_s,
-        servers.privileges(control),
-        lambda: connections.open(target, Purpose.CONTROL),
-        without_transactions=[one.table for one in before if not engines.transactional(one.engine)],
-    )
+    lock = _locked(target, connections, control, before, options, copies)
     try:
         for connection in (*readers, planner):
             connection.execute(sql_tables.BEGIN_CONSISTENT_READ)
         instant = moment()
         binlog, hint = servers.binlog_position(control)
         identities = identity.identities(control, tables)
+        for definition in before:
+            if identities.get(definition.table) != definition.identity:
+                raise _altered(definition.table)
+        if copies is not None and copies.tables:
+            copies.take(lock.alive)
     finally:
         lock.release_reads()
-    for definition in before:
-        if identities.get(definition.table) != definition.identity:
-            raise _altered(definition.table)
     doubts = refuse_doubtful_values(planner, before, options.where)
     usable, key_hints = _with_usable_keys(planner, before, options)
     return ConsistentRead(
@@ -162,9 +158,49 @@ def open_consistent_read(
         lock=lock,
         binlog=binlog,
         instant=instant,
-        hints=(*lock.hints, *([hint] if hint else []), *key_hints),
+        hints=(
+            *lock.hints,
+            *([hint] if hint else []),
+            *key_hints,
+        ),
         doubts=doubts,
     )
+
+
+def _locked(
+    target: ConnectOptions,
+    connections: Connections,
+    control: Connection,
+    before: Sequence[TableDef],
+    options: SnapshotOptions,
+    copies: TablespaceCopies | None,
+) -> locks.HeldLock:
+    """The lock; that of an export as long as there is something to copy and it can be had."""
+    privileges = servers.privileges(control)
+
+    def acquire(mode: str, exported: Sequence[TableName] = ()) -> locks.HeldLock:
+        return locks.acquire(
+            connections.open(target, Purpose.CONTROL),
+            mode,
+            [one.table for one in before],
+            options.lock_wait_s,
+            privileges,
+            lambda: connections.open(target, Purpose.CONTROL),
+            without_transactions=[
+                one.table for one in before if not engines.transactional(one.engine)
+            ],
+            exported=exported,
+        )
+
+    if copies is not None and copies.tables:
+        try:
+            held = acquire(locks.LockMode.EXPORT, copies.tables)
+        except CannotComplete as error:
+            copies.give_up(error.message)
+        else:
+            copies.locked()
+            return held
+    return acquire(options.lock)
 
 
 def assert_unaltered(control: Connection, definitions: Sequence[TableDef]) -> None:

@@ -25,6 +25,8 @@ class SnapshotOptions:
     where: str | None = None  # makes the snapshot partial
     incremental: bool = False  # take over what is as the newest snapshot of each table has it
     base: str | None = None  # as that snapshot has it, which makes it incremental too
+    tablespace: bool = False  # keep a copy of each table's tablespace, where there can be one
+    tablespace_lock_s: float = 30.0  # how long tables may be locked for that
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,15 @@ taken over.  The coordinator samples counters and runs neither SQL nor file I/O 
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tablevault.engine.plan import ranges_between
 from tablevault.engine.pool import Pool
 from tablevault.events import ChunkDone, Reporter, TableDone, TablePlanned
-from tablevault.model import EVERYWHERE, Chunk, KeyRange
+from tablevault.model import EVERYWHERE, Chunk, KeyRange, TableName
 from tablevault.mysql import engines, keywalk
 from tablevault.mysql.connect import ConnectOptions
 from tablevault.names import table_folder
@@ -65,7 +66,9 @@ class ReadCrew:
         reporter: Reporter,
         read: ConsistentRead,
         bases: Bases,
+        later_bytes: int = 0,
     ) -> None:
+        """`later_bytes` are of tablespaces, packed when all is read: they count in the whole."""
         family = read.control.server.family
         plans = [
             plan_table(
@@ -83,6 +86,7 @@ class ReadCrew:
         ]
         self.hints = list(bases.hints)
         self._copying = False
+        self._later_bytes = later_bytes
         self._store = store
         self._snapshot_id = snapshot_id
         self._options = options
@@ -257,4 +261,20 @@ class ReadCrew:
                     )
                 )
         shown = [table.progress(self._readers) for table in self.tables]
-        self._sampler.show(shown, bytes_total=sum(table.work_bytes for table in self.tables))
+        self._sampler.show(shown, bytes_total=self._bytes_total)
+
+    def show_packing(self, packed: Mapping[TableName, tuple[int, int]]) -> None:
+        """Show the progress when all is read: bytes packed of each tablespace, and of how many."""
+        shown = []
+        for table in self.tables:
+            one = table.progress(())
+            if table.plan.table in packed:
+                done, size_bytes = packed[table.plan.table]
+                state = "done" if done >= size_bytes else "packing" if done else "waiting"
+                one = dataclasses.replace(one, bytes_done=one.bytes_done + done, state=state)
+            shown.append(one)
+        self._sampler.show(shown, bytes_total=self._bytes_total)
+
+    @property
+    def _bytes_total(self) -> int:
+        return sum(table.work_bytes for table in self.tables) + self._later_bytes

@@ -7,7 +7,7 @@ snapshot: the manifest is what makes one, and it is written when everything else
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tablevault.events import (
     Reporter,
     silent,
 )
-from tablevault.model import Snapshot, TableDef, TableEntry
+from tablevault.model import Snapshot, TableDef, TableEntry, TableName, TablespaceFiles
 from tablevault.mysql import session as sessions
 from tablevault.mysql.connect import Connection, ConnectOptions, Purpose
 from tablevault.names import MANIFEST, valid_snapshot_name
@@ -36,6 +36,9 @@ from tablevault.ops.options import SnapshotOptions
 from tablevault.ops.read_crew import ReadCrew
 from tablevault.ops.running import Ending, aside, reported
 from tablevault.ops.table_read import TableRead
+from tablevault.ops.tablespace_copies import TablespaceCopies
+from tablevault.ops.tablespace_plan import require_possible
+from tablevault.ops.tablespace_steps import locked, packed, planned
 from tablevault.vault.catalog import (
     SnapshotBeingWritten,
     begin_snapshot,
@@ -68,6 +71,7 @@ def snapshot(
             f"{options.name!r} cannot be the name of a snapshot",
             hint="use letters, digits, dot, dash and underscore",
         )
+    require_possible(options)
     snapshot_id = unused_snapshot_id(store, options.name)
     reporter = Reporter(snapshot_id, observer)
     with (
@@ -84,26 +88,25 @@ def snapshot(
         if notice is not None:
             reporter.hint(notice)
         writing = stack.enter_context(begin_snapshot(store, snapshot_id))
+        copies = planned(reporter, stack, store, snapshot_id, control, definitions, options)
         reporter.begin_phase("locking", options.lock)
-        read = aside(
+        read = locked(
             reporter,
-            "waiting for the snapshot lock",
-            lambda: open_consistent_read(target, connections, control, definitions, options),
+            copies,
+            lambda: open_consistent_read(
+                target, connections, control, definitions, options, copies
+            ),
             connections.abort,
         )
-        for hint in read.hints:
-            reporter.hint(hint)
-        count = len(read.definitions)
-        what = f"{count} table" if count == 1 else f"{count} tables"
-        reporter.begin_phase("reading", f"{what}, lock {read.lock.kind}")
-        crew = ReadCrew(target, store, snapshot_id, options, reporter, read, bases)
+        crew = _reading(target, store, snapshot_id, options, reporter, read, bases, copies)
         crew.run()
+        kept = packed(reporter, crew, copies)
         reporter.begin_phase("sealing", "definitions, chunk lists, manifest")
         with _too_late_to_interrupt(store, snapshot_id):
             manifest = aside(
                 reporter,
                 "sealing the snapshot",
-                lambda: _seal(store, writing, options, read, crew),
+                lambda: _seal(store, writing, options, read, crew, kept, copies),
                 connections.abort,
             )
             _remember(reporter, store, manifest, crew)
@@ -123,6 +126,25 @@ def _look(
         return control, choose_tables(control, options)
 
     return aside(reporter, "reading definitions", ask, connections.abort)
+
+
+def _reading(
+    target: ConnectOptions,
+    store: Store,
+    snapshot_id: str,
+    options: SnapshotOptions,
+    reporter: Reporter,
+    read: ConsistentRead,
+    bases: Bases,
+    copies: TablespaceCopies | None,
+) -> ReadCrew:
+    for hint in read.hints:
+        reporter.hint(hint)
+    count = len(read.definitions)
+    what = f"{count} table" if count == 1 else f"{count} tables"
+    reporter.begin_phase("reading", f"{what}, lock {read.lock.kind}")
+    later_bytes = copies.bytes_total if copies else 0
+    return ReadCrew(target, store, snapshot_id, options, reporter, read, bases, later_bytes)
 
 
 def _bases(
@@ -168,10 +190,15 @@ def _seal(
     options: SnapshotOptions,
     read: ConsistentRead,
     crew: ReadCrew,
+    tablespaces: Mapping[TableName, TablespaceFiles],
+    copies: TablespaceCopies | None,
 ) -> Snapshot:
     """Prove that nothing was altered meanwhile, then write the manifest: the snapshot exists."""
     assert_unaltered(read.control, read.definitions)
-    entries = tuple(_write_list(store, writing.id, table) for table in crew.tables)
+    entries = tuple(
+        _write_list(store, writing.id, table, tablespaces.get(table.plan.table))
+        for table in crew.tables
+    )
     manifest = Snapshot(
         id=writing.id,
         name=options.name,
@@ -182,7 +209,7 @@ def _seal(
         binlog=read.binlog,
         tables=entries,
         features=features_of(entries),
-        hints=(*read.hints, *crew.hints),
+        hints=(*read.hints, *(copies.hints if copies else ()), *crew.hints),
         tool_version=tablevault.__version__,
         session=sessions.digest_settings(read.readers[0].session),
     )
@@ -191,11 +218,13 @@ def _seal(
     return manifest
 
 
-def _write_list(store: Store, snapshot_id: str, table: TableRead) -> TableEntry:
+def _write_list(
+    store: Store, snapshot_id: str, table: TableRead, tablespace: TablespaceFiles | None
+) -> TableEntry:
     chunks = sorted(table.chunks, key=lambda chunk: chunk.index)
     plan = table.plan
     entry = write_chunk_list(store, snapshot_id, plan.definition, chunks, where=plan.where)
-    return dataclasses.replace(entry, reused=table.reused)
+    return dataclasses.replace(entry, reused=table.reused, tablespace=tablespace)
 
 
 def _remember(reporter: Reporter, store: Store, manifest: Snapshot, crew: ReadCrew) -> None:

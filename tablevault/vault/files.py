@@ -97,6 +97,24 @@ class NewFile:
             os.close(descriptor)
 
 
+class ScratchFile:
+    """Bytes on their way into a vault, under a temporary name in one of its folders."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make it, empty."""
+        self.path = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+        os.close(self.open(os.O_CREAT | os.O_EXCL))
+
+    def open(self, flags: int = 0) -> int:
+        """A descriptor to read and write it by."""
+        return os.open(self.path, os.O_RDWR | os.O_CLOEXEC | flags, FILE_MODE)
+
+    def discard(self) -> None:
+        """Remove it; harmless when repeated."""
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+
 class FileLock:
     """flock on a file of its own, removed on release by the last who held it."""
 

@@ -29,6 +29,13 @@ class StagedFile(Protocol):
     ) -> None: ...
 
 
+class Scratch(Protocol):
+    """A file of this machine that is no part of the vault, for bytes on their way into it."""
+
+    def open(self) -> int: ...
+    def discard(self) -> None: ...
+
+
 class Lock(Protocol):
     """A lock that ends with `release` or with the process, whichever comes first."""
 

@@ -23,10 +23,12 @@ from tablevault.vault.files import (
     TEMPORARY_PREFIX,
     FileLock,
     NewFile,
+    ScratchFile,
     make_folders,
     sync_folder,
 )
 from tablevault.vault.handles import Lock as Lock
+from tablevault.vault.handles import Scratch as Scratch
 from tablevault.vault.handles import StagedFile as StagedFile
 
 _BLOCK_BYTES = 1 << 20
@@ -56,6 +58,7 @@ class Store(Protocol):
     def link(self, source: str, name: str) -> bool: ...
     def remove(self, name: str) -> None: ...
     def remove_tree(self, name: str, last: str | None = None) -> None: ...
+    def scratch(self, folder: str) -> Scratch: ...
     def free_bytes(self) -> int | None: ...
     def own_bytes(self, folders: Sequence[str]) -> int: ...
     def sharers(self, name: str) -> Sequence[str]: ...
@@ -225,6 +228,12 @@ class LocalStore:
                     entry.unlink()
             shutil.rmtree(path)
             sync_folder(path.parent)
+
+    def scratch(self, folder: str) -> ScratchFile:
+        """A temporary file in `folder`, which goes with that at the latest."""
+        with self._errors("write"):
+            make_folders(self._path(folder))
+            return ScratchFile(self._path(folder))
 
     def free_bytes(self) -> int | None:
         """Bytes this account may still write; None where that cannot be known."""

@@ -86,6 +86,12 @@ def write_tablespace(
     )
 
 
+def remove_tablespace(store: Store, snapshot: str, table: TableName) -> None:
+    """Remove what was written of a tablespace that is not kept after all."""
+    for name in (names.TABLESPACE, names.TABLESPACE_BLOCKS, names.TABLESPACE_CFG):
+        store.remove(f"{snapshot}/{names.table_folder(table)}/{name}")
+
+
 def open_tablespace(store: Store, snapshot: str, entry: TableEntry) -> Tablespace:
     """The tablespace that a snapshot keeps of a table, `entry.tablespace` being there.
 

@@ -10,7 +10,9 @@ import pytest
 from tablevault.engine import plan
 from tablevault.mysql.source import RowSource
 from tablevault.ops import diff_buckets, diff_ranges, reading
+from tablevault.vault.store import LocalStore, open_store
 from tests.servers import Server
+from tests.support.facts import numbers
 from tests.support.shell import Shell
 
 
@@ -36,3 +38,20 @@ def small_parts(small_units: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def tool(server: Server, vault: Path) -> Shell:
     """The command line against the server and a fresh vault."""
     return Shell(server, vault)
+
+
+@pytest.fixture
+def store(vault: Path) -> LocalStore:
+    """A fresh vault."""
+    return open_store(str(vault), create=True)
+
+
+@pytest.fixture
+def shop(server: Server, database: str) -> str:
+    """A schema with a table of some megabytes."""
+    server.sql(
+        "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(200), KEY (v));"
+        f"INSERT INTO t (v) SELECT CONCAT(seq, REPEAT('x', seq % 150)) FROM {numbers(20000)};",
+        database,
+    )
+    return database
