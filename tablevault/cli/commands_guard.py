@@ -65,6 +65,17 @@ class _GuardCommand(Command):
 @option("--begin", is_flag=True, help="Only take the snapshot: the maintenance is no one command.")
 @option("--end", is_flag=True, help="Compare: the maintenance is over.")
 @option("--name", metavar="NAME", help=f"Name to end the snapshot's id with (default {NAME}).")
+@option(
+    "--incremental",
+    is_flag=True,
+    help="Let the snapshot take over chunks in which nothing has changed since the newest ones.",
+)
+@option(
+    "--base",
+    metavar="SNAPSHOT",
+    shell_complete=completing.snapshots,
+    help="The same, since this snapshot.",
+)
 @parser.threads_option
 @parser.vault_option
 @parser.state_dir_option
@@ -79,6 +90,8 @@ def guard_command(
     begin: bool,
     end: bool,
     name: str | None,
+    incremental: bool,
+    base: str | None,
     **_: object,
 ) -> int:
     """Guard tables while a command runs; tell which it changed.
@@ -101,10 +114,14 @@ def guard_command(
             "name one thing to guard: a command after --, or --begin, or --end",
             hint="tablevault guard 'shop.*' --expect-change shop.orders:status -- ./migrate.sh",
         )
+    if end and (incremental or base):
+        raise UsageError("--incremental and --base are for the snapshot, and --end takes none")
     threads = setting(ctx, "threads") or DEFAULT_THREADS
     options = GuardOptions(
         patterns=table_patterns(ctx, tables),
-        snapshot=SnapshotOptions(name=name or NAME, threads=threads),
+        snapshot=SnapshotOptions(
+            name=name or NAME, threads=threads, incremental=incremental, base=base
+        ),
         expectations=tuple(map(parse_expectation, expected)),
         reuse=snapshot,
         diff=DiffOptions(threads=threads),

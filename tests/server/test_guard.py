@@ -233,6 +233,29 @@ def test_a_snapshot_that_is_still_true_is_used_again(
     assert third["snapshot"] not in (taken, second["snapshot"])
 
 
+def test_its_snapshot_may_share_what_has_not_changed(
+    tool: Shell, server: Server, shop: str, vault: Path
+) -> None:
+    base = tool("snapshot", f"{shop}.*", "--name", "night").stdout.split()[-1]
+    server.sql("INSERT INTO payments VALUES (4, 1)", shop)
+
+    def shared(*words: str) -> dict[str, bool]:
+        """Of the files of the snapshot that a guard takes, whether another one has them too."""
+        taken = tool.json("guard", f"{shop}.*", "--begin", *words)["snapshot"]
+        found = tool.json("guard", "--end", "--snapshot", taken)
+        assert {one["verdict"] for one in found["tables"]} == {UNCHANGED}
+        paths = (vault / taken).rglob("*.parquet")
+        return {path.parent.name: path.stat().st_nlink > 1 for path in paths}
+
+    assert shared() == {"orders": False, "payments": False, "quiet": False}
+    assert shared("--base", base) == {"orders": True, "payments": False, "quiet": True}
+    # the newest one has the new row
+    assert shared("--incremental") == {"orders": True, "payments": True, "quiet": True}
+    refused = tool("guard", "--end", "--incremental")
+    assert refused.code == 2
+    assert "--end takes none" in refused.error
+
+
 def test_nothing_changed(tool: Shell, server: Server, shop: str) -> None:
     where = connection(server)
     expected = ["--expect-change", f"{shop}.orders"]
