@@ -43,6 +43,12 @@ if TYPE_CHECKING:
 )
 @option("--partition", metavar="NAME", help="Put only this partition of the table in place.")
 @parser.threads_option
+@option(
+    "--lane",
+    type=click.Choice(["auto", "logical", "tablespace"]),
+    help="Take the rows from the chunks, or from tablespaces that the snapshot keeps "
+    "(default auto).",
+)
 @parser.indexes_option
 @parser.no_binlog_option
 @option(
@@ -67,6 +73,7 @@ def restore_command(
     as_table: TableName | None,
     into: str | None,
     partition: str | None,
+    lane: str | None,
     indexes: str | None,
     no_binlog: bool,
     resume: str | None,
@@ -110,6 +117,7 @@ def restore_command(
         **_given(
             threads=setting(ctx, "threads"),
             indexes=indexes,
+            lane=lane,
             stall_action=stall_action,
             stalled_after_s=stall_after,
             max_lag_s=max_lag,
@@ -148,6 +156,7 @@ def _check(
         "--as": options.as_table,
         "--into": options.into,
         "--partition": options.partition,
+        "--lane": ctx.params["lane"],
         "--indexes": ctx.params["indexes"],
         "--no-binlog": ctx.params["no_binlog"],
         "--threads": ctx.params["threads"],

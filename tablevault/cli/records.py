@@ -236,4 +236,5 @@ def _result_record(table: TableResult) -> Record:
         "new_rows": table.new_rows,
         "carried": table.carried,
         **({"indexes": table.indexes} if table.indexes else {}),
+        **({"lane": table.lane} if table.lane else {}),
     }

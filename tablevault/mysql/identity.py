@@ -64,7 +64,8 @@ def _innodb_ids(conn: Connection, schema: str) -> dict[str, str]:
     try:
         rows = conn.query(
             f"SELECT TABLE_ID, {name} FROM information_schema.{source} "
-            f"WHERE NAME LIKE {quote_text(_like(_file_name(schema)))}"
+            # no file name is a bare #: such a schema is left to the time of creation
+            f"WHERE NAME LIKE {quote_text(_like(file_name(schema) or '#'))}"
         )
     except StatementFailed as error:
         if error.errno in _DENIED:
@@ -84,19 +85,20 @@ def _identity(numbers: list[int]) -> str:
     return f"innodb:{text}"
 
 
-def _file_name(schema: str) -> str:
-    """The schema as a file name; beyond ASCII only the server knows the spelling.
+def file_name(name: str) -> str | None:
+    """A schema's or table's name as the server spells it on disk.
 
-    Such a schema is left to the time of creation.
+    None beyond ASCII, where only the server knows the spelling.
+
+    >>> file_name("my shop"), file_name("größe")
+    ('my@0020shop', None)
     """
     encoded = []
-    for char in schema:
-        if char.isascii() and (char.isalnum() or char == "_"):
-            encoded.append(char)
-        elif char.isascii():
-            encoded.append(f"@{ord(char):04x}")
-        else:
-            return "#"  # no file name has it: matches nothing
+    for char in name:
+        if not char.isascii():
+            return None
+        plain = char.isalnum() or char == "_"
+        encoded.append(char if plain else f"@{ord(char):04x}")
     return "".join(encoded)
 
 

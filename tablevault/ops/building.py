@@ -15,8 +15,9 @@ from tablevault.mysql import session as sessions
 from tablevault.mysql.connect import Connection, ConnectOptions, Purpose, connect
 from tablevault.ops import remains
 from tablevault.ops.options import RestoreOptions
-from tablevault.ops.restore_board import Board, TableJob
+from tablevault.ops.restore_board import Board
 from tablevault.ops.restore_crew import Crew
+from tablevault.ops.restore_tasks import TableJob
 from tablevault.ops.restore_worker import Loader
 from tablevault.ops.running import aside
 from tablevault.ops.runs import replay
@@ -61,6 +62,9 @@ def work_off(site: Building, board: Board) -> None:
                 site.journal.path.with_name("stacks.txt"),
             ).run()
             aside(reporter, "closing connections", stack.close)
+            left = replay(reporter.run, site.journal.entries)
+            if left.hurrying:  # a connection was lost that had something set
+                aside(reporter, "setting back", lambda: remains.end(site.target, left))
         except BaseException:
             reporter.begin_phase("stopping", "ending what still runs on the server")
             left = replay(reporter.run, site.journal.entries)

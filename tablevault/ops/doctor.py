@@ -36,7 +36,7 @@ from tablevault.ops.checkup import (
     warning,
 )
 from tablevault.ops.options import RestoreOptions
-from tablevault.ops.restore_board import TableJob
+from tablevault.ops.restore_tasks import TableJob
 from tablevault.ops.selection import select_entries
 from tablevault.vault.catalog import resolve
 from tablevault.vault.store import Store

@@ -15,8 +15,8 @@ from tablevault.errors import UsageError
 from tablevault.model import Digest, Snapshot, TableEntry
 from tablevault.names import scratch_schema
 from tablevault.ops.options import DEFAULT_THREADS, RestoreOptions
-from tablevault.ops.restore_board import TableJob
 from tablevault.ops.restore_plan import plan_jobs
+from tablevault.ops.restore_tasks import TableJob
 from tablevault.ops.selection import select_entries
 from tablevault.vault.store import Store
 

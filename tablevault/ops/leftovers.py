@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from tablevault.errors import CannotComplete
 from tablevault.model import TableName
@@ -34,6 +35,9 @@ def drop_leftovers(site: Site) -> list[TableName]:
             )
     for name in going:
         _drop(site, name, [name], sql_tables.drop_table(name))
+    # only now: what bears the name of a table that is there is that table's
+    for placement in chain.from_iterable(state.strewn.values()):
+        placement.remove()
     return going
 
 

@@ -13,8 +13,8 @@ from contextlib import nullcontext
 from tablevault.mysql import session as sessions
 from tablevault.mysql import sink, sql
 from tablevault.mysql.connect import Connection
-from tablevault.ops.restore_board import LoadGroup, TableJob
 from tablevault.ops.restore_proof import prove_group
+from tablevault.ops.restore_tasks import LoadGroup, TableJob
 from tablevault.ops.terms import Terms
 from tablevault.rows.rowcodec import CodecBuffer, RowEncoder
 from tablevault.rows.text import split_text

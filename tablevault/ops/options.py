@@ -39,6 +39,7 @@ class RestoreOptions:
     partition: str | None = None  # put only this partition of the one table in place
     threads: int = DEFAULT_THREADS
     indexes: str = "auto"  # auto | after | inline
+    lane: str = "auto"  # auto | logical | tablespace
     log_bin: bool = True  # False: --no-binlog
     swap: bool = False  # cut over at once when all is proven
     lock_wait_s: float = 60.0  # how long the cut-over may try, a second at a time
@@ -68,6 +69,7 @@ class TableResult:
     new_rows: int | None = None  # of the table that went, with keys that the one that came lacks
     carried: int = 0  # of these, how many were carried over
     indexes: str = ""  # of a restore: when the secondary indexes came, and why then
+    lane: str = ""  # of a restore: "logical", by its rows, or "tablespace"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from tablevault.errors import CannotComplete, TablevaultError
+from tablevault.mysql import checkpoint
 from tablevault.mysql import server as servers
 from tablevault.mysql.connect import Connection, ConnectOptions, connect
 from tablevault.ops.runs import RunState
@@ -18,6 +19,7 @@ def end(target: ConnectOptions, state: RunState, *, within_s: float = _GONE_WITH
     """Kill the run's own connections that still live, and wait until they have left.
 
     Ids mean nothing to a server that was started again since: then there is nothing to end.
+    What it had set for all, for a while, is set back.
     Raises CannotComplete when one is still there after `within_s`.
     """
     if not state.connections:
@@ -44,6 +46,8 @@ def end(target: ConnectOptions, state: RunState, *, within_s: float = _GONE_WITH
                     f"connection {connection_id} of run {state.run} is still rolling back",
                     hint="wait until SHOW PROCESSLIST does not show it any more, then try again",
                 )
+        for usual in set(state.hurrying.values()):
+            checkpoint.hurry(connection, usual)
 
 
 def end_quietly(target: ConnectOptions, state: RunState) -> None:

@@ -19,8 +19,9 @@ from tablevault.names import new_run_id
 from tablevault.ops import remains, ways
 from tablevault.ops.building import Building, work_off
 from tablevault.ops.first_estimate import Estimate, from_drills
+from tablevault.ops.lane_choice import settle
 from tablevault.ops.options import RestoreOptions, RestoreResult, SwapResult, TableResult
-from tablevault.ops.restore_board import Board, TableJob
+from tablevault.ops.restore_board import Board
 from tablevault.ops.restore_plan import (
     index_policy,
     plan_jobs,
@@ -28,12 +29,14 @@ from tablevault.ops.restore_plan import (
     run_table,
     settle_indexes,
 )
+from tablevault.ops.restore_tasks import TableJob
 from tablevault.ops.resumption import (
     recorded,
     resumed_board,
     resumed_jobs,
     resumed_options,
     staged,
+    tried_lanes,
 )
 from tablevault.ops.running import Ending, aside, reported
 from tablevault.ops.runs import REPAIR, RunState, header, replay, run_folder
@@ -74,6 +77,12 @@ def restore(
             lambda: preflight(target, snapshot, jobs, options, state_dir=state_dir),
         )
         jobs = settle_indexes(jobs, snapshot.server.family, options.indexes, terms.builders)
+        lanes = aside(
+            reporter,
+            "looking at the server's files",
+            lambda: settle(target, store, snapshot, jobs, options),
+        )
+        jobs, terms = lanes.jobs, terms.with_hints(lanes.hints)
         # From here on the journal says, before each step, what this run makes on the server.
         head = header(snapshot.id, recorded(options), [run_table(job, run) for job in jobs])
         with aside(
@@ -135,6 +144,15 @@ def resume(
             jobs = settle_indexes(
                 jobs, snapshot.server.family, options.indexes, terms.builders, begun
             )
+            tried = tried_lanes(state)
+            lanes = aside(
+                reporter,
+                "looking at the server's files",
+                lambda: settle(target, store, snapshot, jobs, options, tried),
+            )
+            jobs, terms = lanes.jobs, terms.with_hints(lanes.hints)
+            for number, why in lanes.lost.items():
+                journal.append("lane lost", table=number, why=why)
             site = Building(target, store, snapshot, jobs, options, journal, reporter, terms)
             return _ended(ending, _carry_out(site, resumed_board(jobs, state, swap=options.swap)))
 
@@ -174,6 +192,7 @@ def _carry_out(site: Building, board: Board) -> RestoreResult:
     by = f"; first estimate by drill {drilled.proof.run}" if drilled else ""
     reporter.begin_phase("loading", index_policy(site.jobs) + by)
     work_off(site, board)
+    site = replace(site, jobs=board.jobs)  # one that was to come as a tablespace may not have
     aside(reporter, "writing the journal", lambda: site.journal.append("proven all"))
     if site.options.swap:
         swapped = _swap(site.target, site.journal, reporter, site.options)
@@ -244,6 +263,7 @@ def _result(
                 staging=job.staging if status == "proven" else None,
                 kept=kept.get(job.target),
                 indexes=job.indexes_why,
+                lane=job.lane_name,
             )
             for job in site.jobs
         ),

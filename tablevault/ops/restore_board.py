@@ -1,134 +1,39 @@
 """The coordinator's board of a restore: what is done, what comes next, how far it is.
 
 Each table goes create → load and prove every row group → build its indexes one by one → final
-proof.  Tables do not wait for each other, so that one builds an index while another loads, and
-what can be proven without the next index is proven beside its build.  Of what can be done, the
-table with the most work comes first: what it leaves to the end is the shortest.  The board holds
-no connection and no file: it turns outcomes into the next tasks, and is tested so.
+proof; one that comes as a tablespace goes place → prove every row group and index → final proof,
+and begins anew by its rows when that fails.  Tables do not wait for each other, so that one builds
+an index while another loads, and what can be proven without the next index is proven beside its
+build.  Of what can be done, the table with the most work comes first: what it leaves to the end is
+the shortest.  The board holds no connection and no file: it turns outcomes into the next tasks,
+and is tested so.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tablevault.events import TableProgress
-from tablevault.model import Chunk, RowGroup, TableEntry, TableName
-from tablevault.mysql import engines
-from tablevault.rows.kinds import ColumnSpec
-
-# What a step costs beside loading and proving the table's rows once, for the percentage and the
-# remaining time.  Measured with two loaders on lineitem, 6 M rows: 48 s for the rows, 8 s an index
-# build, 1.7 s for the final counts, 4.3 s for what the swap looks at.
-INDEX_COST = 0.17
-FINAL_COST = 0.04
-SWAP_COST = 0.09
-FIXED_COST_BYTES = 200_000.0  # creating and proving even an empty table takes its time
+from tablevault.ops.restore_tasks import (
+    INDEX_COST,
+    PROVE_COST,
+    SWAP_COST,
+    BuildIndex,
+    CreateStaging,
+    LaneLost,
+    LoadGroup,
+    PlaceTable,
+    ProveGroup,
+    ProveRows,
+    ProveTable,
+    TableJob,
+    Task,
+)
 
 # Priorities: what others wait for, what takes long, the rest; less the table's share of all work.
 _FIRST, _LONG, _ROWS = 0.0, 2.0, 4.0
-
-
-@dataclass(frozen=True)
-class TableJob:
-    """One table to restore: from which entry, under which names, by which steps."""
-
-    index: int
-    entry: TableEntry
-    target: TableName
-    staging: TableName
-    specs: tuple[ColumnSpec, ...]  # of the stored columns
-    chunks: tuple[Chunk, ...]
-    staging_sql: str
-    indexes: tuple[str, ...]  # ALTER TABLE clauses, built one at a time after the rows
-    index_names: tuple[str, ...] = ()  # of `indexes`
-    inline: bool | None = None  # whether they come with the rows; None: not decided yet
-    indexes_why: str = ""
-    replace_staging: bool = False  # a dead run's staging table of that name is dropped first
-    server_version: tuple[int, int, int] = (0, 0, 0)  # which wrote the definition
-    sample: frozenset[tuple[int, int]] | None = None  # chunk and row group; None: all of them
-
-    @property
-    def keyed(self) -> bool:
-        """Whether row groups can be proven one by one."""
-        return self.entry.definition.key is not None
-
-    @property
-    def undoes(self) -> bool:
-        """Whether the server takes back what was not committed, and keeps what was."""
-        definition = self.entry.definition
-        return engines.transactional(definition.engine) and not definition.sequence
-
-    @property
-    def lasting(self) -> bool:
-        """Whether a row group once proven stays proven; else the table is, as a whole, at last."""
-        return self.keyed and self.undoes
-
-    @property
-    def parts(self) -> tuple[tuple[Chunk, int], ...]:
-        """The row groups to load, each by its chunk and its number in it."""
-        return tuple(
-            (chunk, group)
-            for chunk in self.chunks
-            for group in range(len(chunk.row_groups))
-            if self.sample is None or (chunk.index, group) in self.sample
-        )
-
-    @property
-    def cost(self) -> float:
-        """All its steps, in bytes of rows."""
-        weight = 1.0 + INDEX_COST * len(self.indexes) + FINAL_COST
-        return FIXED_COST_BYTES + self.entry.wire_bytes * weight
-
-
-@dataclass(frozen=True)
-class CreateStaging:
-    """Create the staging table."""
-
-    job: TableJob
-
-
-@dataclass(frozen=True)
-class LoadGroup:
-    """Load one row group in one transaction and prove it; `found` when a dead run tried before."""
-
-    job: TableJob
-    chunk: Chunk
-    group: int
-    found: bool = False
-
-    @property
-    def row_group(self) -> RowGroup:
-        return self.chunk.row_groups[self.group]
-
-
-@dataclass(frozen=True)
-class BuildIndex:
-    """Build one index of a table whose rows are complete."""
-
-    job: TableJob
-    number: int
-
-
-@dataclass(frozen=True)
-class ProveRows:
-    """What is proven beside the index builds: rows by the index of that number, once it is built.
-
-    Without a number the whole digest, of a table without a key.
-    """
-
-    job: TableJob
-    number: int | None = None
-
-
-@dataclass(frozen=True)
-class ProveTable:
-    """The final proof: rows by every index that was there from the start, and the definition."""
-
-    job: TableJob
-
-
-Task = CreateStaging | LoadGroup | BuildIndex | ProveRows | ProveTable
 
 
 @dataclass
@@ -139,7 +44,9 @@ class _State:
     rows_done: int = 0
     bytes_done: int = 0
     indexes_done: int = 0
-    proofs_left: int = 0  # ProveRows
+    proofs_left: int = 0  # ProveRows; of a tablespace also ProveGroup
+    placed: bool = False
+    lost: bool = False
     step: str = "waiting"
     done: bool = False
 
@@ -175,6 +82,9 @@ class Board:
         for job in sorted(self.jobs, key=lambda job: -job.entry.wire_bytes):
             if job.index in self.created:
                 tasks += self._after_create(job)
+            elif job.lane is not None:
+                self._states[job.index].step = "placing"
+                tasks.append((PlaceTable(job), self._turn(_LONG, job)))
             else:
                 tasks.append((CreateStaging(job), _FIRST))
         return tasks
@@ -183,16 +93,23 @@ class Board:
         """What can begin now that `task` is done."""
         state = self._states[task.job.index]
         match task:
-            case CreateStaging(job):
+            case CreateStaging(job) | PlaceTable(job):
                 return self._after_create(job)
             case LoadGroup(job):
                 state.groups_left -= 1
-                state.rows_done += task.row_group.digest.rows
-                state.bytes_done += task.row_group.wire_bytes
+                self._count(task)
                 return self._after_rows(job) if state.groups_left == 0 else []
+            case ProveGroup(job):
+                self._count(task)
+                return self._after_proof(job)
+            case LaneLost(job):
+                state.lost = True
+                return self._after_proof(job)
             case BuildIndex(job, number):
                 state.indexes_done += 1
                 return self._next_index(job, ProveRows(job, number))
+            case ProveRows(job) if job.lane is not None:
+                return self._after_proof(job)
             case ProveRows(job):
                 state.proofs_left -= 1
                 return self._next_index(job) if state.step == "proving" else []
@@ -201,7 +118,14 @@ class Board:
                 state.step = "proven"
                 return []
 
+    def _count(self, task: LoadGroup | ProveGroup) -> None:
+        state = self._states[task.job.index]
+        state.rows_done += task.row_group.digest.rows
+        state.bytes_done += task.row_group.wire_bytes
+
     def _after_create(self, job: TableJob) -> list[tuple[Task, float]]:
+        if job.lane is not None:
+            return self._after_place(job)
         state = self._states[job.index]
         state.step = "loading"
         if state.groups_left == 0:
@@ -214,6 +138,33 @@ class Board:
             )
             for chunk, group in job.parts
         ]
+
+    def _after_place(self, job: TableJob) -> list[tuple[Task, float]]:
+        """All that a table by its rows is proven by on its way, at once."""
+        state = self._states[job.index]
+        state.placed, state.step = True, "proving"
+        tasks: list[Task] = [ProveRows(job, number) for number in range(len(job.index_names))]
+        if job.lasting:
+            tasks += [ProveGroup(job, chunk, group) for chunk, group in job.parts]
+        else:
+            tasks.append(ProveRows(job))
+        state.proofs_left = len(tasks) + 1
+        return [(task, self._turn(_ROWS, job)) for task in tasks] + self._after_proof(job)
+
+    def _after_proof(self, job: TableJob) -> list[tuple[Task, float]]:
+        """Of a tablespace: the final proof after all others; its rows, once no other is at work."""
+        state = self._states[job.index]
+        state.proofs_left = max(0, state.proofs_left - 1)
+        if state.proofs_left:
+            return []
+        if not state.lost:
+            return [(ProveTable(job), self._turn(_LONG, job))]
+        assert job.lane is not None
+        by_rows = dataclasses.replace(job.lane.otherwise, replace_staging=True, strewn=job.strewn)
+        self.jobs = tuple(by_rows if job.index == one.index else one for one in self.jobs)
+        self._states[job.index] = _State(len(by_rows.parts))
+        self.cost_total += by_rows.cost - job.cost
+        return [(CreateStaging(by_rows), _FIRST)]
 
     def _after_rows(self, job: TableJob) -> list[tuple[Task, float]]:
         return self._next_index(job, None if job.lasting else ProveRows(job))
@@ -241,15 +192,21 @@ class Board:
     def phase(self) -> str:
         """The phase to name: the earliest in which any table still is."""
         steps = {state.step.split()[0] for state in self._states if not state.done}
-        for phase in ("waiting", "loading", "indexing", "proving"):
+        for phase in ("waiting", "placing", "loading", "indexing", "proving"):
             if phase in steps:
                 return "loading" if phase == "waiting" else phase
         return "proving"
 
     def progress(
-        self, live_rows: Mapping[int, int], live_bytes: Mapping[int, int]
+        self,
+        live_rows: Mapping[int, int],
+        live_bytes: Mapping[int, int],
+        fractions: Mapping[int, float],
     ) -> list[TableProgress]:
-        """How far each table is, with what the loaders have sent of unfinished row groups."""
+        """How far each table is, with what the loaders have sent of unfinished row groups.
+
+        `fractions` says how far a running index build or placing is.
+        """
         return [
             TableProgress(
                 table=str(job.target),
@@ -258,18 +215,25 @@ class Board:
                 bytes_done=min(
                     job.entry.wire_bytes, state.bytes_done + live_bytes.get(job.index, 0)
                 ),
-                state=state.step,
+                state=state.step
+                if state.step != "placing"
+                else f"placing {fractions.get(job.index, 0.0):.0%}",
             )
             for job, state in zip(self.jobs, self._states, strict=True)
         ]
 
-    def cost_done(self, tables: list[TableProgress], index_fractions: Mapping[int, float]) -> float:
-        """What is done in bytes of rows; `index_fractions` says how far running builds are."""
+    def cost_done(self, tables: list[TableProgress], fractions: Mapping[int, float]) -> float:
+        """What is done in bytes of rows; `fractions` as above."""
         total = 0.0
         for job, state, shown in zip(self.jobs, self._states, tables, strict=True):
             if state.done:
                 total += job.cost
                 continue
-            indexes = state.indexes_done + index_fractions.get(job.index, 0.0)
+            fraction = fractions.get(job.index, 0.0)
+            if job.lane is not None:
+                total += job.placing_cost * (1.0 if state.placed else fraction)
+                total += shown.bytes_done * PROVE_COST
+                continue
+            indexes = state.indexes_done + fraction
             total += shown.bytes_done + job.entry.wire_bytes * INDEX_COST * indexes
         return total

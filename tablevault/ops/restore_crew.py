@@ -19,13 +19,25 @@ from tablevault.ops.diagnosis import Doing
 from tablevault.ops.governor import Governor
 from tablevault.ops.lookout import Lookout
 from tablevault.ops.options import RestoreOptions
-from tablevault.ops.restore_board import Board, BuildIndex, LoadGroup, ProveTable, Task
-from tablevault.ops.restore_worker import Loader, describe
+from tablevault.ops.restore_board import Board
+from tablevault.ops.restore_tasks import (
+    BuildIndex,
+    LaneLost,
+    LoadGroup,
+    PlaceTable,
+    ProveGroup,
+    ProveTable,
+    Task,
+    describe,
+)
+from tablevault.ops.restore_worker import Loader
 from tablevault.ops.running import ProgressSampler, first_tick_s
 from tablevault.ops.strains import of_itself, of_server
 from tablevault.ops.surroundings import Surroundings
 from tablevault.ops.watchdog import Watchdog
 from tablevault.ops.wires import Flow, Wires
+
+_SAID_AFTER_S = 1.0  # how long a statement may run before it is said that it does
 
 
 class Crew:
@@ -84,6 +96,9 @@ class Crew:
             self._on_tick()
 
     def _on_result(self, task: Task) -> None:
+        if isinstance(task, LaneLost):
+            table = task.job.target
+            self._reporter.hint(f"{table} comes by its rows, not by its tablespace: {task.why}")
         for follower, priority in self._board.after(task):
             self._pool.add(follower, priority=priority)
         self._tell(task)
@@ -96,15 +111,16 @@ class Crew:
         phase = self._board.phase()
         if phase != self._reporter.phase:
             self._reporter.begin_phase(phase)
-        tables = self._board.progress(*self._live())
-        fractions = self._index_fractions()
+        fractions = self._fractions()
+        tables = self._board.progress(*self._live(), fractions)
         cost_done = self._board.cost_done(tables, fractions)
+        self._sampler.cost_total = self._board.cost_total
         self._sampler.show(tables, bytes_total=self._board.bytes_total, cost_done=cost_done)
         self._press(cost_done)
         self._give_up_dead_wires()
         # who is held does not stall: why it waits is said by the governor
         held_since = time.monotonic() if self._governor.holds else None
-        figures = (cost_done, self._steps(tables), held_since)
+        figures = (cost_done, self._steps(tables), held_since, self._taking_in())
         self._watchdog.tick(figures, suspects=self._wires.suspects)
 
     def _on_stopping(self) -> None:
@@ -148,7 +164,7 @@ class Crew:
 
     def _tell(self, task: Task) -> None:
         match task:
-            case LoadGroup(job):
+            case LoadGroup(job) | ProveGroup(job):
                 self._reporter.emit(
                     ChunkDone(
                         table=str(job.target),
@@ -188,12 +204,14 @@ class Crew:
                 rows[number] = rows.get(number, 0) + int(group.digest.rows * share)
         return rows, sizes
 
-    def _index_fractions(self) -> dict[int, float]:
-        """How far the running index builds are, by table."""
+    def _fractions(self) -> dict[int, float]:
+        """How far the running index builds and placings are, by table."""
         percents = self._lookout.view.percents
         fractions = {}
         for loader in self._loaders:
             task = loader.task
+            if isinstance(task, PlaceTable) and task.job.lane is not None:
+                fractions[task.job.index] = min(1.0, loader.live_bytes / task.job.lane.size_bytes)
             if isinstance(task, BuildIndex):
                 percent = percents.get(loader.connection.id)
                 step = (task.job.index, task.number)
@@ -201,6 +219,25 @@ class Crew:
                     step, None if percent is None else percent / 100
                 )
         return fractions
+
+    def _taking_in(self) -> int:
+        """What the server has done meanwhile, while it takes in a tablespace; 0 while it does not.
+
+        One statement without any progress of its own: its counters say whether it moves.
+        """
+        since_s = max(
+            (
+                time.monotonic() - busy_s
+                for loader in self._loaders
+                if isinstance(loader.task, PlaceTable)
+                and (busy_s := loader.connection.busy_since) is not None
+            ),
+            default=0.0,
+        )
+        if since_s < _SAID_AFTER_S:
+            return 0
+        self._reporter.emit(Waiting(what="the server to take in a tablespace", seconds=since_s))
+        return self._lookout.view.pressure.work
 
     def _steps(self, tables: Sequence[TableProgress]) -> tuple[str, ...]:
         return tuple(table.state for table in tables)

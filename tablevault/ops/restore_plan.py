@@ -17,7 +17,7 @@ from tablevault.names import MAX_IDENTIFIER_CHARS, kept_table, set_aside_table, 
 from tablevault.ops import doctor, unfinished
 from tablevault.ops.index_choice import Builders, IndexChoice, choose
 from tablevault.ops.options import RestoreOptions
-from tablevault.ops.restore_board import TableJob
+from tablevault.ops.restore_tasks import TableJob
 from tablevault.ops.runs import RunTable
 from tablevault.ops.selection import select_entries
 from tablevault.ops.surroundings import require_replicas
@@ -79,6 +79,7 @@ def run_table(job: TableJob, run: str) -> RunTable:
         kept=kept_table(job.target, run),
         undone=set_aside_table(job.target, run),
         inline=job.inline,
+        lane=job.lane_name,
         rows=job.entry.digest.rows,
         size_bytes=job.entry.wire_bytes,
         create_sql=job.entry.definition.create_sql,

@@ -12,12 +12,12 @@ from tablevault.errors import CannotComplete, ProofFailed
 from tablevault.model import Digest, KeyRange
 from tablevault.mysql import catalog, ddl, ddl_spelling, relations, sql_digest, sql_tables
 from tablevault.mysql.connect import Connection
-from tablevault.ops.restore_board import LoadGroup, TableJob
+from tablevault.ops.restore_tasks import LoadGroup, ProveGroup, TableJob
 
 _DELETE_ROWS = 5_000  # a statement; each is a transaction of its own
 
 
-def prove_group(connection: Connection, task: LoadGroup) -> None:
+def prove_group(connection: Connection, task: LoadGroup | ProveGroup) -> None:
     """The rows of one row group's key range.  Raises ProofFailed."""
     found = _digest(connection, task.job, task.row_group.range)
     if found != task.row_group.digest:
@@ -80,11 +80,12 @@ def prove_table(connection: Connection, job: TableJob) -> None:
     # by the key went the digests of all row groups, and they tile it
     counted = {*job.index_names, *([key.name] if key else [])}
     _count_by(connection, job, lambda name: name not in counted)
-    _prove_definition(connection, job)
+    prove_definition(connection, job)
     connection.execute(sql_tables.analyze_table(job.staging))
 
 
-def _prove_definition(connection: Connection, job: TableJob) -> None:
+def prove_definition(connection: Connection, job: TableJob) -> None:
+    """The staging table's definition, save for what comes with the swap.  Raises ProofFailed."""
     wanted, server = job.entry.definition, connection.server
     # foreign keys come with the swap: until then they would tie down the rows of others
     wanted_sql = relations.without_links(wanted.create_sql)
@@ -136,7 +137,7 @@ def _definition(connection: Connection, job: TableJob) -> str:
     return row[1].decode("utf-8", "surrogateescape")
 
 
-def _mismatch(task: LoadGroup, found: Digest) -> ProofFailed:
+def _mismatch(task: LoadGroup | ProveGroup, found: Digest) -> ProofFailed:
     expected = task.row_group.digest
     return ProofFailed(
         f"chunk {task.chunk.index}, row group {task.group} of {task.job.entry.definition.table}: "

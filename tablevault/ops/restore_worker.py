@@ -6,11 +6,11 @@ when the server itself has recomputed its digest; what fails is rolled back and 
 
 from __future__ import annotations
 
-import dataclasses
 import queue
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from tablevault.errors import (
     CannotComplete,
@@ -23,23 +23,29 @@ from tablevault.events import Event, Retrying
 from tablevault.mysql import session as sessions
 from tablevault.mysql import sql_tables
 from tablevault.mysql.connect import Connection
-from tablevault.ops import remains
+from tablevault.ops import lane_place, remains
 from tablevault.ops.loading import load_group
-from tablevault.ops.restore_board import (
-    BuildIndex,
-    CreateStaging,
-    LoadGroup,
-    ProveRows,
-    ProveTable,
-    TableJob,
-    Task,
-)
 from tablevault.ops.restore_proof import (
     clear_group,
     group_stands,
     index_stands,
+    prove_group,
     prove_rows,
     prove_table,
+)
+from tablevault.ops.restore_tasks import (
+    BuildIndex,
+    CreateStaging,
+    LaneLost,
+    LoadGroup,
+    PlaceTable,
+    ProveGroup,
+    ProveRows,
+    ProveTable,
+    TableJob,
+    Task,
+    again,
+    describe,
 )
 from tablevault.ops.retrying import Patience
 from tablevault.ops.terms import Terms
@@ -78,6 +84,7 @@ class Loader:
         self._reader: tuple[str, ChunkReader] | None = None
         self._stopping = threading.Event()
         self._committing = False
+        self._placings = 0  # of the task at hand
 
     def work(self, task: Task) -> Task:
         """Carry out one task; returns it when it is done and proven.
@@ -87,6 +94,7 @@ class Loader:
         """
         patience = Patience(time.monotonic)
         attempt: Task = task
+        self._placings = 0
         try:
             while True:
                 try:
@@ -96,7 +104,11 @@ class Loader:
                     self._carry_out(attempt)
                     return task
                 except TablevaultError as error:
-                    delay_s = None if self._stopping.is_set() else patience.delay_s(error)
+                    if self._stopping.is_set():
+                        raise
+                    if self._gives_up_lane(task, error):
+                        return LaneLost(task.job, error.message)
+                    delay_s = patience.delay_s(error)
                     if delay_s is None:
                         raise
                     self._note(task, error, patience.attempts, delay_s)
@@ -105,7 +117,7 @@ class Loader:
                     self.pausing = ""
                     if stopped:
                         raise
-                    attempt = _again(task)
+                    attempt = again(task)
         finally:
             self.task, self.live_bytes, self.holding = None, 0, False
 
@@ -118,6 +130,11 @@ class Loader:
         match task:
             case CreateStaging(job):
                 self._create(job)
+            case PlaceTable(job):
+                self._place(job)
+            case ProveGroup():
+                prove_group(self.connection, task)
+                self._note_step(task.job, "proven", chunk=task.chunk.index, group=task.group)
             case LoadGroup():
                 self._load(task)
             case BuildIndex(job, number):
@@ -127,13 +144,15 @@ class Loader:
             case ProveTable(job):
                 prove_table(self.connection, job)
                 self._journal.append("table proven", table=job.index)
+            case LaneLost():
+                raise AssertionError("that is an outcome")
 
     def _await_release(self, task: Task) -> None:
         """Between two transactions is where a loader that is held can wait: it holds nothing then.
 
         The coordinator says why it waits, and bounds it.
         """
-        if not isinstance(task, LoadGroup | BuildIndex):
+        if not isinstance(task, LoadGroup | BuildIndex | PlaceTable):
             return
         while self.held:
             self.holding = True
@@ -165,14 +184,46 @@ class Loader:
     def _create(self, job: TableJob) -> None:
         """The staging table.  One of that name is a dead run's, which journalled it as its own."""
         self._journal.append("creating", table=job.index, staging=str(job.staging))
-        if job.replace_staging:
-            self.connection.execute(sql_tables.drop_table(job.staging))
+        lane_place.clear(self.connection, job)
         with sessions.defining(self.connection):
             self.connection.execute(job.staging_sql)
             issued = job.entry.definition.auto_increment
             if issued is not None and issued > 1:
                 self.connection.execute(sql_tables.set_auto_increment(job.staging, issued))
         self._journal.append("created", table=job.index)
+
+    def _place(self, job: TableJob) -> None:
+        """The staging table with the rows of the snapshot's tablespace, to be proven."""
+        self._placings += 1
+
+        def note(kind: str, **fields: Any) -> None:
+            self._note_step(job, kind, **fields)
+
+        try:
+            lane_place.place(
+                self.connection, self._store, self._snapshot, job, note, self._count_placed
+            )
+        except TablevaultError:
+            if self._stopping.is_set():  # by a person: that is no failure of the tablespace
+                note("placing stopped")
+            raise
+
+    def _gives_up_lane(self, task: Task, error: TablevaultError) -> bool:
+        """Whether the task's table begins anew by its rows, journalled if so."""
+        job = task.job
+        tries = self._placings + (job.lane.tries if job.lane else 0)
+        if not lane_place.may_be_lost(job, error, tries):
+            return False
+        self._note_step(job, "lane lost", why=error.message)
+        return True
+
+    def _note_step(self, job: TableJob, kind: str, **fields: Any) -> None:
+        self._journal.append(kind, table=job.index, **fields)
+
+    def _count_placed(self, size_bytes: int) -> None:
+        if self._stopping.is_set():
+            raise Interrupted("stopped while it wrote a tablespace")
+        self._count(size_bytes)
 
     def _load(self, task: LoadGroup) -> None:
         """One row group: one transaction, proven by the server before it is committed."""
@@ -231,35 +282,3 @@ class Loader:
             with sessions.building(self.connection), sessions.defining(self.connection):
                 self.connection.execute(sql_tables.alter_table(job.staging, clause))
         self._journal.append("indexed", table=job.index, index=number)
-
-
-def describe(task: Task) -> str:
-    """What a task does, in a few words."""
-    table = task.job.target
-    match task:
-        case CreateStaging():
-            return f"creating the staging table of {table}"
-        case LoadGroup():
-            return f"loading chunk {task.chunk.index}, row group {task.group} of {table}"
-        case BuildIndex(job, number):
-            return f"building index {number + 1} of {len(job.indexes)} of {table}"
-        case ProveRows(job, number):
-            if number is None:
-                return f"proving all rows of {table}"
-            return f"counting {table} by index {number + 1} of {len(job.indexes)}"
-        case ProveTable():
-            return f"proving {table}"
-
-
-def _again(task: Task) -> Task:
-    """The task for another try: it may have been carried out before the connection was lost.
-
-    Indexes and proofs look for themselves.
-    """
-    match task:
-        case CreateStaging(job):
-            return CreateStaging(dataclasses.replace(job, replace_staging=True))
-        case LoadGroup():
-            return dataclasses.replace(task, found=True)
-        case _:
-            return task

@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 
 from tablevault.model import TableName
+from tablevault.ops.lane_choice import LOGICAL, TABLESPACE, Tried
 from tablevault.ops.options import RestoreOptions
-from tablevault.ops.restore_board import Board, TableJob
+from tablevault.ops.restore_board import Board
+from tablevault.ops.restore_tasks import TableJob
 from tablevault.ops.runs import RunState
 
 
@@ -35,10 +37,29 @@ def resumed_jobs(jobs: tuple[TableJob, ...], state: RunState) -> tuple[TableJob,
         dataclasses.replace(
             job,
             replace_staging=job.index in state.creating
-            and (job.index not in state.created or not job.lasting),
+            and (job.index not in state.created or not (job.lasting or taken_in(state, job.index))),
         )
         for job in jobs
     )
+
+
+def taken_in(state: RunState, index: int) -> bool:
+    """Whether the server holds a table's tablespace, so that only its proof is left."""
+    begun_so = state.tables[index].lane == TABLESPACE and index not in state.lost
+    return begun_so and index in state.created
+
+
+def tried_lanes(state: RunState) -> dict[int, Tried]:
+    """What became of the tables that were to come as tablespaces, by job."""
+    return {
+        index: Tried(
+            LOGICAL if index in state.lost else table.lane,
+            tuple(state.strewn.get(index, ())),
+            state.placings.get(index, 0),
+            taken_in(state, index),
+        )
+        for index, table in enumerate(state.tables)
+    }
 
 
 def resumed_board(jobs: tuple[TableJob, ...], state: RunState, *, swap: bool = False) -> Board:

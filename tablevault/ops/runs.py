@@ -17,6 +17,7 @@ from tablevault.errors import UsageError
 from tablevault.model import TableName, TriggerSettings
 from tablevault.mysql.server import START_TOLERANCE_S
 from tablevault.vault.journal import Entry, list_runs
+from tablevault.vault.placing import Placement
 
 REPAIR = "repair"  # the operation, as the journal names it
 DRILL = "drill"
@@ -38,6 +39,7 @@ class RunTable:
     triggers: tuple[str, ...] = ()
     trigger_settings: tuple[TriggerSettings, ...] = ()
     inline: bool | None = None  # of a restore: whether secondary indexes come with the rows
+    lane: str = "logical"  # of a restore: whether it comes by its rows, or as a "tablespace"
 
 
 @dataclass
@@ -55,6 +57,13 @@ class RunState:
     creating: set[int] = field(default_factory=set)
     created: set[int] = field(default_factory=set)
     begun: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
+    # of tables that come as tablespaces: where files of theirs may lie in the server's data
+    # directory, how often that was tried without an end, and where it was given up
+    strewn: dict[int, list[Placement]] = field(default_factory=dict)
+    placings: dict[int, int] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
+    taking_in: set[int] = field(default_factory=set)  # files that the server may have made its own
+    hurrying: dict[int, float] = field(default_factory=dict)  # what a setting is to be set back to
     # of a restore: proven | swapping | swapped | rolling back | rolled back | cleaned
     # of a repair: comparing | repairing | repaired | undoing | undone | cleaned
     # of a drill: drilling | drilled | cleaned
@@ -110,6 +119,8 @@ def replay(run: str, entries: Iterable[Entry]) -> RunState:
             state.begun.pop(table, None)
         elif kind == "created" and table is not None:
             state.created.add(table)
+        elif kind in _LANE and table is not None:
+            _read_lane(state, table, entry)
         elif kind == "loading" and table is not None:
             state.begun.setdefault(table, set()).add((entry["chunk"], entry["group"]))
         elif kind == "altering":
@@ -135,6 +146,33 @@ def replay(run: str, entries: Iterable[Entry]) -> RunState:
                 state.swap_plan = state.plan if kind == "swapping" else state.swap_plan
             state.only_restored = entry.get("only_restored", state.only_restored)
     return state
+
+
+_LANE = frozenset({"placing", "placing stopped", "in place", "lane lost", "hurrying", "hurried"})
+
+
+def _read_lane(state: RunState, table: int, entry: Mapping[str, Any]) -> None:
+    """A step of a table that comes as a tablespace."""
+    kind = entry["kind"]
+    if kind == "placing":
+        placement = Placement(Path(entry["folder"]), entry["stem"])
+        known = state.strewn.setdefault(table, [])
+        if placement not in known:
+            known.append(placement)
+        state.placings[table] = state.placings.get(table, 0) + 1
+        state.taking_in.discard(table)
+    elif kind == "placing stopped":  # by a person: it does not count
+        state.placings[table] = state.placings.get(table, 1) - 1
+    elif kind == "hurrying":
+        state.hurrying[table] = entry["usual"]
+    elif kind == "hurried":
+        state.hurrying.pop(table, None)
+    elif kind == "in place":
+        state.taking_in.add(table)
+    else:
+        state.lost.add(table)
+        state.created.discard(table)
+        state.begun.pop(table, None)
 
 
 def reached_by(state: RunState) -> tuple[str, ...]:
@@ -183,6 +221,7 @@ def _read_header(state: RunState, entry: Mapping[str, Any]) -> None:
             create_sql=table.get("create_sql", ""),
             triggers=tuple(table.get("triggers", ())),
             inline=table.get("inline"),
+            lane=table.get("lane", "logical"),
             trigger_settings=tuple(
                 TriggerSettings(**one) for one in table.get("trigger_settings", ())
             ),

@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tablevault.errors import CannotComplete, ConnectionLost, TablevaultError
+from tablevault.errors import CannotComplete, ConnectionLost, ServerUnavailable, TablevaultError
 from tablevault.events import Observer, Reporter, silent
 from tablevault.mysql.connect import ConnectOptions
 from tablevault.ops import remains, ways
 from tablevault.ops.hands import open_hands
+from tablevault.ops.lane_remains import remove_offline
 from tablevault.ops.leftovers import drop_leftovers, drop_scratch
 from tablevault.ops.narrator import Narrator
 from tablevault.ops.options import SwapResult, TableResult
@@ -84,9 +85,16 @@ def cleanup(
     *,
     lock_wait_s: float = 60.0,
 ) -> SwapResult:
-    """Drop what `run` created or kept and no longer serves: never a table that is live."""
+    """Drop what `run` created or kept and no longer serves: never a table that is live.
+
+    Of a server that does not run, files that it has never looked at are removed all the same.
+    """
     wishes = Wishes(lock_wait_s)
-    return _operate(target, run, state_dir, observer, wishes, "cleanup", _clean)
+    try:
+        return _operate(target, run, state_dir, observer, wishes, "cleanup", _clean)
+    except ServerUnavailable as error:
+        remove_offline(state_dir, run, error)
+        raise
 
 
 def swap_proven(

@@ -45,6 +45,10 @@ class Terms:
     readers: tuple[str, ...] = ()  # hosts that replicate from the server, and are not watched
     found: tuple[str, ...] = ()  # hints of what was looked at beside them
 
+    def with_hints(self, more: tuple[str, ...]) -> Terms:
+        """The same, with more to say."""
+        return replace(self, found=(*self.found, *more))
+
     @property
     def hints(self) -> tuple[str, ...]:
         """What the person should know of them."""

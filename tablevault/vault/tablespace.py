@@ -12,7 +12,7 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO, TypeVar
 
@@ -139,7 +139,7 @@ class Tablespace:
         """How many `blocks` gives: those that are not all zeros."""
         return sum(1 for block in self._blocks if block.stored)
 
-    def blocks(self, threads: int = 2) -> Iterator[tuple[int, bytes]]:
+    def blocks(self, threads: int = 2) -> Generator[tuple[int, bytes]]:
         """Where each block stands and its bytes, in order; those of zeros alone are left out.
 
         Each is proven by its SHA-256 before it is given.  Raises SnapshotUnusable.

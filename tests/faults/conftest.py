@@ -100,6 +100,19 @@ def mortal(started: Callable[..., PrivateServer]) -> PrivateServer:
 
 
 @pytest.fixture
+def unlogged(started: Callable[..., PrivateServer]) -> PrivateServer:
+    """As `mortal`, without a binary log: tables may come as tablespaces."""
+    return started(binlog=False)
+
+
+@pytest.fixture
+def lane_place(unlogged: PrivateServer, vault: Path, small_units: None) -> Place:
+    """As `mortal_place`, on that server, and the snapshot keeps the tablespaces."""
+    unlogged.sql("CREATE DATABASE shop")
+    return take(server_of(unlogged), "shop", vault, tablespaces=True)
+
+
+@pytest.fixture
 def mortal_place(mortal: PrivateServer, vault: Path, small_units: None) -> Place:
     """As `place`, on the server that may be killed."""
     mortal.sql("CREATE DATABASE shop")

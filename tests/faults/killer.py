@@ -3,7 +3,8 @@
 WHEN is `before:N` or `after:N`: the process SIGKILLs itself before, or after, the N-th entry is
 appended (counted from 0 in this process, over all threads); `interrupt:N` is a Ctrl-C before it.
 `before:KIND:N` counts the entries of one kind only: how many there are of others may vary.
-TABLEVAULT_TEST_BATCH_ROWS makes the batches of a repair so small.
+TABLEVAULT_TEST_BATCH_ROWS makes the batches of a repair so small; the process that
+TABLEVAULT_TEST_ALSO_KILLED names is killed first: both end, as when a machine does.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ def arm(when: str) -> None:
     append = Journal.append
 
     def bomb() -> None:
+        if other := os.environ.get("TABLEVAULT_TEST_ALSO_KILLED"):
+            os.kill(int(other), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGINT if side == "interrupt" else signal.SIGKILL)
 
     def armed(self: Journal, kind: str, **fields: Any) -> Entry:

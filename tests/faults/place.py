@@ -24,6 +24,7 @@ from tablevault.vault.store import LocalStore, open_store
 from tests.faults.proxy import Proxy
 from tests.servers import Server
 from tests.support.facts import checksum, leftovers, numbers
+from tests.support.kept_tablespaces import keep_tablespaces
 
 E = TypeVar("E", bound=Event)
 
@@ -243,9 +244,15 @@ class Place:
 
 
 def take(
-    server: Server, schema: str, vault: Path, *, orders: int = ORDERS, chunk_bytes: int = 1
+    server: Server,
+    schema: str,
+    vault: Path,
+    *,
+    orders: int = ORDERS,
+    chunk_bytes: int = 1,
+    tablespaces: bool = False,
 ) -> Place:
-    """Make the tables, snapshot them, and change the live ones afterwards."""
+    """Make the tables, snapshot them (their tablespaces too), and change the live ones then."""
     server.sql(
         f"""CREATE TABLE orders (
               id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, state VARCHAR(20), amount DECIMAL(12,2),
@@ -261,6 +268,8 @@ def take(
         patterns=tuple(f"{schema}.{table}" for table in TABLES), chunk_bytes=chunk_bytes
     )
     taken = snapshot(server.options(), store, options)
+    if tablespaces:
+        keep_tablespaces(server, vault, taken.id)
     place = Place(server, schema, vault, store, taken.id)
     place.before = {table: checksum(server, schema, table) for table in TABLES}
     server.sql("UPDATE orders SET amount = -1 WHERE id = 7; DELETE FROM notes LIMIT 1;", schema)

@@ -17,7 +17,8 @@ from tablevault.mysql.source import RowSource
 from tablevault.ops import reading
 from tablevault.ops import restore as restoring_module
 from tablevault.ops.options import SnapshotOptions
-from tablevault.ops.restore_board import Board, LoadGroup
+from tablevault.ops.restore_board import Board
+from tablevault.ops.restore_tasks import LoadGroup
 from tablevault.ops.restore_worker import Loader
 from tablevault.ops.snapshot import snapshot
 from tablevault.vault.store import open_store

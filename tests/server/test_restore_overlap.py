@@ -15,7 +15,7 @@ from tablevault.mysql.source import RowSource
 from tablevault.ops import reading
 from tablevault.ops.options import RestoreOptions, SnapshotOptions
 from tablevault.ops.restore import restore
-from tablevault.ops.restore_board import BuildIndex, LoadGroup, ProveRows, Task
+from tablevault.ops.restore_tasks import BuildIndex, LoadGroup, ProveRows, Task
 from tablevault.ops.restore_worker import Loader
 from tablevault.ops.snapshot import snapshot
 from tablevault.vault.store import open_store

@@ -8,8 +8,8 @@ import pytest
 
 from tablevault.model import Digest, Key, KeyColumn, TableDef, TableEntry, TableName
 from tablevault.ops.index_choice import INLINE_MAX_BYTES, Builders, choose, read_builders
-from tablevault.ops.restore_board import TableJob
 from tablevault.ops.restore_plan import index_policy, settle_indexes
+from tablevault.ops.restore_tasks import TableJob
 
 LARGE = 100 * INLINE_MAX_BYTES
 SQL = (

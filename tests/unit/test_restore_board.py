@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,16 +21,21 @@ from tablevault.model import (
     TableEntry,
     TableName,
 )
-from tablevault.ops.restore_board import (
-    Board,
+from tablevault.ops.restore_board import Board
+from tablevault.ops.restore_tasks import (
     BuildIndex,
     CreateStaging,
+    Lane,
+    LaneLost,
     LoadGroup,
+    PlaceTable,
+    ProveGroup,
     ProveRows,
     ProveTable,
     TableJob,
     Task,
 )
+from tablevault.vault.placing import Placement
 
 
 def job(index: int, chunks: int, groups: int, indexes: int, *, keyed: bool = True) -> TableJob:
@@ -81,10 +87,10 @@ def test_whatever_the_order_every_step_happens_once_and_in_turn(
         task = open_tasks.pop(chance.randrange(len(open_tasks)))
         done.append(task)
         open_tasks += [follower for follower, _ in board.after(task)]
-        shown = board.progress({}, {})
+        shown = board.progress({}, {}, {})
         shares.append(board.cost_done(shown, {}) / board.cost_total)
     assert shares == sorted(shares) and shares[-1] <= 1.0
-    assert board.cost_done(board.progress({}, {}), {}) + board.swap_cost == board.cost_total
+    assert board.cost_done(board.progress({}, {}, {}), {}) + board.swap_cost == board.cost_total
     for one in jobs:
         mine = [task for task in done if task.job.index == one.index]
         assert isinstance(mine[0], CreateStaging) and isinstance(mine[-1], ProveTable)
@@ -102,6 +108,70 @@ def test_whatever_the_order_every_step_happens_once_and_in_turn(
         last_load = max((n for n, k in enumerate(kinds) if k is LoadGroup), default=0)
         first_index = min((n for n, k in enumerate(kinds) if k is BuildIndex), default=len(kinds))
         assert last_load < first_index
+
+
+def laned(one: TableJob) -> TableJob:
+    """The job as a tablespace, with its indexes in it."""
+    placement = Placement(Path("/data/s"), f"_tv_new_{one.index}")
+    return dataclasses.replace(
+        one,
+        indexes=(),
+        index_names=tuple(f"k{n}" for n in range(len(one.indexes))),
+        lane=Lane(placement, 10_000, one),
+        strewn=(placement,),
+    )
+
+
+@given(shapes, st.randoms(use_true_random=False))
+def test_a_tablespace_is_proven_as_loaded_rows_are(
+    tables: list[tuple[int, int, int, bool]], chance: random.Random
+) -> None:
+    jobs = [laned(job(n, *shape, keyed=keyed)) for n, (*shape, keyed) in enumerate(tables)]
+    board = Board(tuple(jobs))
+    open_tasks: list[Task] = [task for task, _ in board.first_tasks()]
+    done: list[Task] = []
+    shares = [0.0]
+    while open_tasks:
+        task = open_tasks.pop(chance.randrange(len(open_tasks)))
+        done.append(task)
+        open_tasks += [follower for follower, _ in board.after(task)]
+        shares.append(board.cost_done(board.progress({}, {}, {}), {}) / board.cost_total)
+    assert shares == sorted(shares) and round(shares[-1], 9) == 1.0
+    for one in jobs:
+        mine = [task for task in done if task.job.index == one.index]
+        assert isinstance(mine[0], PlaceTable) and isinstance(mine[-1], ProveTable)
+        groups = [(t.chunk.index, t.group) for t in mine if isinstance(t, ProveGroup)]
+        assert groups.count((0, 0)) <= 1 and len(groups) == len(set(groups))
+        assert len(groups) == (len(one.parts) if one.keyed else 0)
+        counted = [task.number for task in mine if isinstance(task, ProveRows)]
+        whole = [] if one.keyed else [None]
+        assert sorted(counted, key=str) == sorted([*range(len(one.index_names)), *whole], key=str)
+        assert len(mine) == 2 + len(groups) + len(counted)
+
+
+@given(st.randoms(use_true_random=False), st.integers(0, 7))
+def test_a_tablespace_that_fails_anywhere_begins_anew_by_rows(
+    chance: random.Random, failing: int
+) -> None:
+    one = laned(job(0, 2, 2, 2))
+    board = Board((one,))
+    open_tasks: list[Task] = [task for task, _ in board.first_tasks()]
+    done: list[Task] = []
+    while open_tasks:
+        task = open_tasks.pop(chance.randrange(len(open_tasks)))
+        if len(done) == failing and task.job.lane is not None:
+            task = LaneLost(task.job, "why")
+        done.append(task)
+        open_tasks += [follower for follower, _ in board.after(task)]
+    [lost] = [n for n, task in enumerate(done) if isinstance(task, LaneLost)]
+    [create] = [n for n, task in enumerate(done) if isinstance(task, CreateStaging)]
+    assert lost < create and not any(task.job.lane is not None for task in done[create:])
+    anew = done[create].job
+    assert anew.replace_staging and anew.strewn == one.strewn  # nothing stays of the tablespace
+    loads = [(t.chunk.index, t.group) for t in done if isinstance(t, LoadGroup)]
+    assert sorted(loads) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert isinstance(done[-1], ProveTable)
+    assert board.jobs == (anew,) and board.cost_total == anew.cost
 
 
 def test_the_largest_table_begins_first() -> None:
@@ -157,5 +227,5 @@ def test_an_index_that_takes_long_comes_before_rows_of_other_tables() -> None:
 
 def test_live_figures_never_pass_the_total() -> None:
     board = Board((dataclasses.replace(job(0, 1, 1, 0)),))
-    (shown,) = board.progress({0: 10**9}, {0: 10**9})
+    (shown,) = board.progress({0: 10**9}, {0: 10**9}, {})
     assert shown.rows_done == shown.rows_total and shown.bytes_done == 1000

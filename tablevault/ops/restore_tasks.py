@@ -1,0 +1,229 @@
+"""What a restore does to one table: the job, its steps as tasks of the board, what each costs."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from tablevault.model import Chunk, RowGroup, TableEntry, TableName
+from tablevault.mysql import engines
+from tablevault.rows.kinds import ColumnSpec
+from tablevault.vault.placing import Placement
+
+# What a step costs beside loading and proving the table's rows once, for the percentage and the
+# remaining time.  Measured with two loaders on lineitem, 6 M rows: 48 s for the rows, 8 s an index
+# build, 1.7 s for the final counts, 4.3 s for what the swap looks at.
+INDEX_COST = 0.17
+FINAL_COST = 0.04
+SWAP_COST = 0.09
+PLACE_COST = 0.06  # a byte of a tablespace: unpacked, written, taken in
+PROVE_COST = 0.12  # a byte of rows that are proven without being loaded
+COUNT_COST = 0.01  # the same, for counting them by one index
+FIXED_COST_BYTES = 200_000.0  # creating and proving even an empty table takes its time
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What there is to know of a table that comes as a tablespace."""
+
+    placement: Placement
+    size_bytes: int  # of the tablespace
+    otherwise: TableJob  # the same table by its rows, for when that fails
+    strict: bool = False  # whether it is to fail then
+    usual_dirty: float | None = None  # what a setting is set back to (lane_checkpoint.py)
+    tries: int = 0  # of earlier processes of the run, which came to nothing
+    threads: int = 1  # to unpack it
+
+
+@dataclass(frozen=True)
+class TableJob:
+    """One table to restore: from which entry, under which names, by which steps."""
+
+    index: int
+    entry: TableEntry
+    target: TableName
+    staging: TableName
+    specs: tuple[ColumnSpec, ...]  # of the stored columns
+    chunks: tuple[Chunk, ...]
+    staging_sql: str
+    indexes: tuple[str, ...]  # ALTER TABLE clauses, built one at a time after the rows
+    index_names: tuple[str, ...] = ()  # of `indexes`
+    inline: bool | None = None  # whether they come with the rows; None: not decided yet
+    indexes_why: str = ""
+    replace_staging: bool = False  # a dead run's staging table of that name is dropped first
+    server_version: tuple[int, int, int] = (0, 0, 0)  # which wrote the definition
+    sample: frozenset[tuple[int, int]] | None = None  # chunk and row group; None: all of them
+    lane: Lane | None = None  # None: by its rows
+    strewn: tuple[Placement, ...] = ()  # files of tries that came to nothing, removed before it is
+
+    @property
+    def keyed(self) -> bool:
+        """Whether row groups can be proven one by one."""
+        return self.entry.definition.key is not None
+
+    @property
+    def undoes(self) -> bool:
+        """Whether the server takes back what was not committed, and keeps what was."""
+        definition = self.entry.definition
+        return engines.transactional(definition.engine) and not definition.sequence
+
+    @property
+    def lasting(self) -> bool:
+        """Whether a row group once proven stays proven; else the table is, as a whole, at last."""
+        return self.keyed and self.undoes
+
+    @property
+    def parts(self) -> tuple[tuple[Chunk, int], ...]:
+        """The row groups to load, each by its chunk and its number in it."""
+        return tuple(
+            (chunk, group)
+            for chunk in self.chunks
+            for group in range(len(chunk.row_groups))
+            if self.sample is None or (chunk.index, group) in self.sample
+        )
+
+    @property
+    def cost(self) -> float:
+        """All its steps, in bytes of rows."""
+        if self.lane is not None:
+            weight = PROVE_COST + COUNT_COST * len(self.index_names) + FINAL_COST
+            return FIXED_COST_BYTES + self.placing_cost + self.entry.wire_bytes * weight
+        weight = 1.0 + INDEX_COST * len(self.indexes) + FINAL_COST
+        return FIXED_COST_BYTES + self.entry.wire_bytes * weight
+
+    @property
+    def lane_name(self) -> str:
+        """As the option names it."""
+        return "tablespace" if self.lane else "logical"
+
+    @property
+    def placing_cost(self) -> float:
+        """What its tablespace costs until the server has it."""
+        return PLACE_COST * self.lane.size_bytes if self.lane else 0.0
+
+
+@dataclass(frozen=True)
+class CreateStaging:
+    """Create the staging table."""
+
+    job: TableJob
+
+
+@dataclass(frozen=True)
+class LoadGroup:
+    """Load one row group in one transaction and prove it; `found` when a dead run tried before."""
+
+    job: TableJob
+    chunk: Chunk
+    group: int
+    found: bool = False
+
+    @property
+    def row_group(self) -> RowGroup:
+        return self.chunk.row_groups[self.group]
+
+
+@dataclass(frozen=True)
+class PlaceTable:
+    """Make the staging table, and let the server take the tablespace in as its rows."""
+
+    job: TableJob
+
+
+@dataclass(frozen=True)
+class ProveGroup:
+    """Prove one row group that came with a tablespace."""
+
+    job: TableJob
+    chunk: Chunk
+    group: int
+
+    @property
+    def row_group(self) -> RowGroup:
+        return self.chunk.row_groups[self.group]
+
+
+@dataclass(frozen=True)
+class LaneLost:
+    """What a task of a tablespace comes to when it fails: the table begins anew by its rows."""
+
+    job: TableJob
+    why: str
+
+
+@dataclass(frozen=True)
+class BuildIndex:
+    """Build one index of a table whose rows are complete."""
+
+    job: TableJob
+    number: int
+
+
+@dataclass(frozen=True)
+class ProveRows:
+    """What is proven beside other steps: rows by the index of that number, once it is there.
+
+    Without a number the whole digest, of a table without a key.
+    """
+
+    job: TableJob
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class ProveTable:
+    """The final proof: rows by every index that was there from the start, and the definition."""
+
+    job: TableJob
+
+
+Task = (
+    CreateStaging
+    | LoadGroup
+    | BuildIndex
+    | ProveRows
+    | ProveTable
+    | PlaceTable
+    | ProveGroup
+    | LaneLost
+)
+
+
+def describe(task: Task) -> str:
+    """What a task does, in a few words."""
+    table = task.job.target
+    match task:
+        case CreateStaging():
+            return f"creating the staging table of {table}"
+        case PlaceTable():
+            return f"taking in the tablespace of {table}"
+        case ProveGroup():
+            return f"proving chunk {task.chunk.index}, row group {task.group} of {table}"
+        case LaneLost():
+            return f"giving up the tablespace of {table}"
+        case LoadGroup():
+            return f"loading chunk {task.chunk.index}, row group {task.group} of {table}"
+        case BuildIndex(job, number):
+            return f"building index {number + 1} of {len(job.indexes)} of {table}"
+        case ProveRows(job, number):
+            if number is None:
+                return f"proving all rows of {table}"
+            return f"counting {table} by index {number + 1} of {len(job.indexes)}"
+        case ProveTable():
+            return f"proving {table}"
+
+
+def again(task: Task) -> Task:
+    """The task for another try: it may have been carried out before the connection was lost.
+
+    Indexes and proofs look for themselves.
+    """
+    match task:
+        case CreateStaging(job):
+            return CreateStaging(dataclasses.replace(job, replace_staging=True))
+        case PlaceTable(job):
+            return PlaceTable(dataclasses.replace(job, replace_staging=True))
+        case LoadGroup():
+            return dataclasses.replace(task, found=True)
+        case _:
+            return task
