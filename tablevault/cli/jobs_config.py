@@ -27,7 +27,7 @@ from typing import Any
 import click
 
 from tablevault.cli import config_values
-from tablevault.cli.config import Configuration, check_configuration
+from tablevault.cli.config import DEFAULT_PROFILE, Configuration, check_configuration
 from tablevault.cli.config_file import ConfigFile, Read, Wrong, near, read_file, refer
 from tablevault.cli.config_sections import Sections
 from tablevault.cli.invocation import Invocation
@@ -74,6 +74,15 @@ class Job:
     webhook: SecretReference | None = None
 
 
+@dataclass(frozen=True)
+class _Around:
+    """What a step is checked against."""
+
+    sections: Sections
+    has_server: bool  # the job names one
+    has_rules: bool  # its vault says what a prune keeps
+
+
 def read_jobs(path: Path, commands: Mapping[str, click.Command]) -> dict[str, Job]:
     """The jobs of a configuration.
 
@@ -100,7 +109,8 @@ def _job(
     where, before = ("job", name), len(file.mistakes)
     if not _NAME.fullmatch(name):
         file.note(where, "a job's name has letters a-z, digits, - and _ only")
-    check = partial(_step, about.sections, commands, "server" in values)
+    around = _Around(about.sections, "server" in values, _has_rules(about, values))
+    check = partial(_step, around, commands)
     known: dict[str, Read] = {
         "steps": partial(_steps, file, name, check),
         "profile": lambda value: refer("profile", config_values.text(value), about.profiles),
@@ -143,9 +153,7 @@ def _steps(
     return tuple(steps)
 
 
-def _step(
-    sections: Sections, commands: Mapping[str, click.Command], has_server: bool, line: str
-) -> tuple[str, ...]:
+def _step(around: _Around, commands: Mapping[str, click.Command], line: str) -> tuple[str, ...]:
     try:
         words = shlex.split(line)
         refuse_password(words)
@@ -170,17 +178,36 @@ def _step(
         raise Wrong(error.message, error.hint) from None
     except click.exceptions.Exit:
         raise Wrong("it only shows something") from None
-    _check_references(sections, has_server, read.params)
+    _check_references(around, read.params)
+    if words[0] == "prune" and not around.has_rules and not _says_rules(read.params):
+        hint = "give it --keep-last N or --retention NAME, or the vault's section a retention"
+        raise Wrong("no rule says what to keep", hint)
     return tuple(words)
 
 
-def _check_references(sections: Sections, has_server: bool, given: Mapping[str, Any]) -> None:
+def _has_rules(about: Configuration, values: Mapping[str, Any]) -> bool:
+    """Whether a prune without rules may find some with the job's vault, as far as is known."""
+    profile = about.profiles.get(str(values.get("profile", DEFAULT_PROFILE)), {})
+    vault = values.get("vault") or profile.get("vault_section") or profile.get("vault")
+    return vault is None or "retention" in about.sections.vault.get(str(vault), {})
+
+
+def _says_rules(given: Mapping[str, Any]) -> bool:
+    return any(
+        value is not None
+        for key, value in given.items()
+        if key == "retention" or key.startswith("keep_")
+    )
+
+
+def _check_references(around: _Around, given: Mapping[str, Any]) -> None:
+    sections = around.sections
     sections.patterns(given.get("tables") or ())
     for kind in ("server", "retention"):
         if given.get(kind) is not None:
             refer(kind, given[kind], sections.of(kind))
     for option in ("server", "url", "host", "port", "socket"):
-        if has_server and given.get(option) is not None:
+        if around.has_server and given.get(option) is not None:
             raise Wrong(f"the job's server says which server it is, not --{option}")
 
 

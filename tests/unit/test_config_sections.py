@@ -136,6 +136,7 @@ def test_a_mistake_has_its_line_and_what_was_meant(
         ('steps = [\n"snapshot @shpo --name x"]', 3, "no [tables.shpo]", "'shop'"),
         ('steps = [\n"drill x --server db2"]', 3, "no [server.db2]", "'db1'"),
         ('server = "db1"\nsteps = [\n"drill x -h y"]', 4, "not --host", ""),
+        ('vault = "/v"\nsteps = [\n"prune --execute"]', 4, "no rule says", "--retention"),
     ],
 )
 def test_so_has_one_of_a_job(write: Write, job: str, line: int, what: str, hint: str) -> None:
