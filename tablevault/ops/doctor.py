@@ -22,6 +22,7 @@ from tablevault.ops import (
     checks_server,
     checks_space,
     checks_tables,
+    checks_tablespaces,
     checks_vault,
     unfinished,
 )
@@ -70,6 +71,7 @@ CHECKS: tuple[Check, ...] = (
     checks_server.timeouts,
     checks_server.switches,
     checks_server.waiting,
+    checks_tablespaces.kept_tablespaces,
     checks_vault.vault,
     checks_vault.unfinished_runs,
     checks_vault.leftovers,

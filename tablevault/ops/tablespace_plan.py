@@ -57,7 +57,7 @@ def plan_copies(
         try:
             copies.copies.append(_copy(one))
         except OSError as error:
-            reasons[one.table] = f"its file cannot be read here: {error.strerror or error}"
+            reasons[one.table] = _unreadable(error)
     copies.leave_out({one.table: reasons[one.table] for one in definitions if one.table in reasons})
     if not copies.copies:
         return copies
@@ -72,6 +72,19 @@ def plan_copies(
     if copies.copies:
         copies.notice = _notice(copies, rate_bytes_s)
     return copies
+
+
+def why_unreadable(one: Tablespace) -> str | None:
+    """Why this process cannot copy the file, if it cannot."""
+    try:
+        _copy(one)
+    except OSError as error:
+        return _unreadable(error)
+    return None
+
+
+def _unreadable(error: OSError) -> str:
+    return f"its file cannot be read here: {error.strerror or error}"
 
 
 def _copy(one: Tablespace) -> Copy:

@@ -322,3 +322,16 @@ def test_history_that_could_not_come_back(
         f"history: table {database}.numbered is partitioned BY SYSTEM_TIME LIMIT: which partition "
         "a row of its history is in could not be brought back",
     ]
+
+
+def test_it_says_which_tablespaces_a_snapshot_would_keep(
+    tool: Shell, server: Server, database: str, orders: str, poor: Shell
+) -> None:
+    server.sql("CREATE TABLE old (id INT PRIMARY KEY) ENGINE=MyISAM", database)
+    [found] = [one for one in of(findings(tool, orders)[1], "ok") if "tablespace" in one]
+    assert found == "tablespaces: snapshot --tablespace would keep the files of 1 of 1 table"
+    [found] = [one for one in of(findings(tool, f"{database}.*")[1], "ok") if "tablespace" in one]
+    assert "1 of 2 tables" in found and f"{database}.old (its engine is MyISAM)" in found
+    server.sql(f"GRANT SELECT ON `{database}`.* TO {POOR}@'%'")
+    [found] = [one for one in of(findings(poor, orders)[1], "ok") if "tablespace" in one]
+    assert "would keep none: the account may not FLUSH TABLES" in found

@@ -14,7 +14,7 @@ import mysql.connector  # noqa: F401  (before the threads do)
 import pytest
 
 from tablevault.errors import UsageError
-from tablevault.events import Event, Hint, Progress
+from tablevault.events import Event, Hint, PhaseBegan, Progress
 from tablevault.ops import consistent, tablespace_copies, tablespace_plan
 from tablevault.ops.options import SnapshotOptions
 from tablevault.ops.snapshot import snapshot
@@ -200,10 +200,18 @@ def test_who_writes_waits_for_the_copy_and_it_is_never_silent(
 ) -> None:
     slowed(monkeypatch, 0.06)
     events: list[Event] = []
+    raw: list[list[Path]] = []
+
+    def observe(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, PhaseBegan) and event.phase in ("reading", "sealing"):
+            raw.append(list(store.root.glob("*/.writing-*")))
+
     with written_to(server, shop) as took:
-        taken = take(server, store, shop, events.append)
+        taken = take(server, store, shop, observe)
         assert kept(taken) == ["t"]
         assert max(took()) > 1, "it was not locked"
+    assert [len(files) for files in raw] == [1, 0], "a raw copy is left when the manifest comes"
     copying = [event for event in events if event.phase == "copying"]
     done = [event.bytes_done for event in copying if isinstance(event, Progress)]
     assert len(done) > 2

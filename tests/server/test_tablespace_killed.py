@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import mysql.connector  # noqa: F401  (before the threads do)
 import pytest
 
 from tablevault.errors import Interrupted
 from tablevault.events import Event, PhaseBegan
+from tablevault.vault import tablespace
 from tablevault.vault.catalog import list_snapshots
 from tablevault.vault.store import LocalStore, open_store
 from tests.servers import Server
@@ -35,10 +38,24 @@ def stopping(phase: str) -> Callable[[Event], None]:
 def test_an_interruption_leaves_nothing_behind(
     server: Server, shop: str, store: LocalStore, monkeypatch: pytest.MonkeyPatch, phase: str
 ) -> None:
-    if phase == "copying":
-        slowed(monkeypatch, 0.1)
+    slowed(monkeypatch, 0.5 if phase == "copying" else 0.0)
+    if phase == "packing":
+        begin = tablespace._packed
+
+        def packed(*words: Any) -> Iterator[tuple[int, int, str, bytes]]:
+            for one in begin(*words):
+                for _ in range(100):
+                    time.sleep(0.1)
+                    yield one[0], 0, "", b""  # a block of nothing
+                yield one
+
+        monkeypatch.setattr(tablespace, "_packed", packed)
+    before = set(threading.enumerate())
     with pytest.raises(Interrupted):
         take(server, store, shop, stopping(phase))
+    for thread in set(threading.enumerate()) - before:
+        thread.join(2)
+        assert not thread.is_alive(), "it works on"
     server.sql("SET lock_wait_timeout = 3; ALTER TABLE t ADD COLUMN n INT", shop)
     assert list_snapshots(store) == []
     assert [path for path in store.root.rglob("*") if path.is_file()] == []

@@ -1,0 +1,37 @@
+"""Preflight: whether `snapshot --tablespace` would keep the tables' files, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tablevault.errors import CannotComplete
+from tablevault.mysql import catalog, locks, tablespaces
+from tablevault.ops.checkup import SNAPSHOT, Advice, Patient, fine
+from tablevault.ops.tablespace_copies import left_out
+from tablevault.ops.tablespace_plan import why_unreadable
+
+_MOST_TABLES = 100  # each costs two questions
+
+
+def kept_tablespaces(patient: Patient) -> Iterator[Advice]:
+    """Which tables have a file that can be copied from here, by this account."""
+    tables = [table for table in patient.tables if table in patient.facts][:_MOST_TABLES]
+    conn, privileges = patient.inspect.connection, patient.inspect.privileges
+    if not tables or privileges is None or not patient.wants(SNAPSHOT) or patient.inspect.late:
+        return
+    try:
+        locks.choose(conn, locks.LockMode.EXPORT, tables, privileges)
+        found = tablespaces.find(conn, catalog.table_definitions(conn, tables, []))
+    except CannotComplete as error:
+        yield fine("tablespaces", f"snapshot --tablespace would keep none: {error.message}")
+        return
+    reasons = dict(found.reasons)
+    for one in found.tablespaces:
+        why = why_unreadable(one)
+        if why is not None:
+            reasons[one.table] = why
+    count = len(found.tablespaces) + len(found.reasons) - len(reasons)
+    of = "1 table" if len(tables) == 1 else f"{len(tables)} tables"
+    message = f"snapshot --tablespace would keep the files of {count} of {of}"
+    # never a note: who does not run on the database host has nothing to be told
+    yield fine("tablespaces", f"{message}; {left_out(reasons)}" if reasons else message)
