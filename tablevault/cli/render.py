@@ -10,7 +10,7 @@ from tablevault.cli.render_proofs import drill_cell, drill_facts, verified_cell,
 from tablevault.cli.units import printable
 
 if TYPE_CHECKING:
-    from tablevault.model import Finding, Snapshot
+    from tablevault.model import Finding, Snapshot, TableEntry
     from tablevault.ops.options import RestoreResult, SwapResult, TableResult, VerifyResult
     from tablevault.ops.verify_terms import VaultVerifyResult
     from tablevault.vault.catalog import Listed
@@ -125,8 +125,10 @@ def _reuse(snapshot: Snapshot) -> str:
 
 
 def _tables_text(snapshot: Snapshot, memory: Memory | None = None) -> str:
-    own = "TABLESPACE" if any(entry.tablespace for entry in snapshot.tables) else ""
-    rows = [("TABLE", "ROWS", "CHUNKS", "SIZE", own, "KEY", "VERIFIED" if memory else "", "")]
+    own = ("TABLESPACE",) if any(entry.tablespace for entry in snapshot.tables) else ()
+    rows: list[tuple[str, ...]] = [
+        ("TABLE", "ROWS", "CHUNKS", "SIZE", *own, "KEY", "VERIFIED" if memory else "", "")
+    ]
     for entry in snapshot.tables:
         key = entry.definition.key
         names = ", ".join(printable(column.name) for column in key.columns) if key else "none"
@@ -136,13 +138,17 @@ def _tables_text(snapshot: Snapshot, memory: Memory | None = None) -> str:
                 units.count(entry.digest.rows),
                 units.count(entry.chunk_count),
                 units.size(entry.file_bytes),
-                units.size(entry.tablespace.file_bytes) if entry.tablespace else "",
+                *(_tablespace_cell(entry) for _ in own),
                 names,
                 verified_cell(entry, memory) if memory else "",
                 f"where {printable(entry.where)}" if entry.where else "",
             )
         )
-    return columns(rows, right=(1, 2, 3, 4)) if len(rows) > 1 else ""
+    return columns(rows, right=(1, 2, 3, *(4 for _ in own))) if len(rows) > 1 else ""
+
+
+def _tablespace_cell(entry: TableEntry) -> str:
+    return units.size(entry.tablespace.file_bytes) if entry.tablespace else ""
 
 
 def _wire(snapshot: Snapshot) -> int:

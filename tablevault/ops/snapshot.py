@@ -38,7 +38,7 @@ from tablevault.ops.running import Ending, aside, reported
 from tablevault.ops.table_read import TableRead
 from tablevault.ops.tablespace_copies import TablespaceCopies
 from tablevault.ops.tablespace_plan import require_possible
-from tablevault.ops.tablespace_steps import locked, packed, planned
+from tablevault.ops.tablespace_steps import lock_of, locked, packed, planned
 from tablevault.vault.catalog import (
     SnapshotBeingWritten,
     begin_snapshot,
@@ -89,7 +89,7 @@ def snapshot(
             reporter.hint(notice)
         writing = stack.enter_context(begin_snapshot(store, snapshot_id))
         copies = planned(reporter, stack, store, snapshot_id, control, definitions, options)
-        reporter.begin_phase("locking", options.lock)
+        reporter.begin_phase("locking", lock_of(copies) or options.lock)
         read = locked(
             reporter,
             copies,

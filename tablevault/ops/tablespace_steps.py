@@ -11,6 +11,7 @@ from tablevault.engine.pool import run_aside
 from tablevault.events import Reporter, Waiting
 from tablevault.model import TableDef, TableName, TablespaceFiles
 from tablevault.mysql.connect import Connection
+from tablevault.mysql.locks import LockMode
 from tablevault.ops.options import SnapshotOptions
 from tablevault.ops.read_crew import ReadCrew
 from tablevault.ops.running import aside, first_tick_s
@@ -44,6 +45,11 @@ def planned(
     if copies.notice:
         reporter.hint(copies.notice)
     return copies
+
+
+def lock_of(copies: TablespaceCopies | None) -> str:
+    """The lock that is tried first for the sake of what is copied; empty without."""
+    return LockMode.EXPORT if copies is not None and copies.copies else ""
 
 
 def locked(

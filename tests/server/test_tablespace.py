@@ -374,6 +374,9 @@ def test_list_and_show_say_which_tables_have_one(tool: Shell, server: Server, sh
     assert "TABLESPACE" in shown and "export" in shown
     verified = tool("verify", "latest", connect=False)
     assert verified.code == 0 and "1 of 1 tablespace" in verified.stdout
+    assert tool("drill", "latest").code == 0
+    assert tool("snapshot", f"{shop}.*").code == 0
+    assert "TABLESPACE" not in tool("show", "latest", connect=False).stdout
 
 
 def test_an_incremental_snapshot_keeps_the_file_anew(
