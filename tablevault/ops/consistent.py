@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 
 from tablevault.errors import CannotComplete, Unsupported, UsageError
 from tablevault.model import BinlogPosition, KeyRange, TableDef, TableName
-from tablevault.mysql import catalog, ddl, engines, identity, keywalk, locks, sql, sql_tables
+from tablevault.mysql import (
+    catalog,
+    ddl,
+    engines,
+    identity,
+    keywalk,
+    locks,
+    sql,
+    sql_tables,
+    tablespaces,
+)
 from tablevault.mysql import server as servers
 from tablevault.mysql.connect import Connection, ConnectOptions, Purpose, connect
 from tablevault.mysql.sql_doubts import Doubt
@@ -145,7 +155,14 @@ def open_consistent_read(
             if identities.get(definition.table) != definition.identity:
                 raise _altered(definition.table)
         if copies is not None and copies.tables:
-            copies.take(lock.alive)
+            prepared = tablespaces.prepared_transactions(control)
+            if prepared:
+                copies.give_up(
+                    f"{prepared} prepared XA transactions may have rows in the files that are not "
+                    "committed (XA RECOVER lists them)"
+                )
+            else:
+                copies.take(lock.alive)
     finally:
         lock.release_reads()
     doubts = refuse_doubtful_values(planner, before, options.where)

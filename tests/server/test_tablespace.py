@@ -170,6 +170,28 @@ def test_a_lock_that_does_not_come_costs_the_file_alone(
     assert_tidy(store, taken)
 
 
+def test_rows_that_are_not_committed_are_in_no_file(
+    mariadb: Server, database: str, vault: Path
+) -> None:
+    """A prepared XA transaction whose connection is gone holds no lock there; MySQL keeps it."""
+    mariadb.sql("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)", database)
+    application = mariadb.connect(database=database)
+    cursor = application.cursor()
+    for statement in ("XA START 'x'", "INSERT INTO t VALUES (2)", "XA END 'x'", "XA PREPARE 'x'"):
+        cursor.execute(statement)
+    application.close()
+    store = open_store(str(vault), create=True)
+    try:
+        while not mariadb.query("XA RECOVER"):
+            time.sleep(0.05)
+        taken = take(mariadb, store, database)
+    finally:
+        mariadb.sql("XA ROLLBACK 'x'")
+    assert (kept(taken), taken.lock, taken.tables[0].digest.rows) == ([], "export", 1)
+    assert any("1 prepared XA transactions" in hint for hint in taken.hints), taken.hints
+    assert_tidy(store, taken)
+
+
 @contextmanager
 def written_to(server: Server, schema: str) -> Iterator[Callable[[], list[float]]]:
     """Writes to `t` one after the other; yields how long each has taken."""
