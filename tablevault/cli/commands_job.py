@@ -20,8 +20,16 @@ from tablevault.cli.config import default_paths
 from tablevault.cli.invocation import invocation
 from tablevault.cli.output import say, say_json, tell
 from tablevault.cli.parser import Command, option
-from tablevault.cli.target import open_vault, section, state_dir, vault_name
-from tablevault.errors import Interrupted, TablevaultError, UsageError
+from tablevault.cli.target import (
+    named_state_dir,
+    open_vault,
+    section,
+    state_dir,
+    vault_name,
+    vault_uri,
+)
+from tablevault.errors import Interrupted, LockedByRun, TablevaultError, UsageError
+from tablevault.names import RUNS_FOLDER
 
 if TYPE_CHECKING:
     from tablevault.cli.job_run import JobEnd
@@ -51,8 +59,7 @@ def job_command(
     table of a vault.
     """
     from tablevault.cli.job_claims import claim_tables
-    from tablevault.cli.job_hook import call_hook
-    from tablevault.cli.job_run import run_job
+    from tablevault.cli.job_run import not_begun, run_job
 
     config, job = _job(ctx, name)
     about = invocation(ctx)
@@ -62,18 +69,38 @@ def job_command(
         job = replace(job, max_runtime_s=max_runtime)
     if jitter:
         _hold_back(jitter, quiet=about.quiet)
-    store, state = open_vault(ctx, create=True), state_dir(ctx)
-    with claim_tables(store, job, about, _commands(ctx)) as claim:
+    try:
+        # without a snapshot to take, a vault that is not there is a disk that was not mounted
+        store = open_vault(ctx, create=any(step[0] == "snapshot" for step in job.steps))
+        state, claim = state_dir(ctx), claim_tables(store, job, about, _commands(ctx))
+    except LockedByRun:  # whoever is at work tells how that ends
+        raise
+    except TablevaultError as error:
+        if (uri := vault_uri(ctx)) is not None:
+            state = (
+                named_state_dir(ctx) or Path(uri.removeprefix("file://")).expanduser() / RUNS_FOLDER
+            )
+            _tell_others(ctx, job, not_begun(job, error, state), uri, state)
+        raise
+    with claim:
         done = run_job(job, _options(ctx, store.uri, state), state, claim)
         # somebody is told first: nothing that the metrics may run into is to be in the way
-        call_hook(job, done, state)
-        if job.webhook:
-            from tablevault.cli.webhook import call_webhook
-
-            call_webhook(job.webhook, done, store.uri, _server(ctx, job, done), state)
+        _tell_others(ctx, job, done, store.uri, state)
         if file := metrics or job.metrics:
             _write_metrics(ctx, Path(file).expanduser(), done)
     return _told(ctx, done)
+
+
+def _tell_others(ctx: click.Context, job: Job, done: JobEnd, vault: str, state: Path) -> None:
+    """Call the hook and the webhook, when there is something to tell."""
+    from tablevault.cli.job_hook import call_hook
+
+    quiet = invocation(ctx).quiet
+    call_hook(job, done, state, quiet=quiet)
+    if job.webhook:
+        from tablevault.cli.webhook import call_webhook
+
+        call_webhook(job.webhook, done, vault, _server(ctx, job, done), state, quiet=quiet)
 
 
 def _hold_back(within_s: float, *, quiet: bool) -> None:
@@ -163,7 +190,7 @@ def _options(ctx: click.Context, vault: str, state: Path) -> list[str]:
     words += ["--vault", vault_name(ctx) or vault]  # by its name its retention is found
     words += ["--profile", about.profile] if about.profile else []
     words += ["--state-dir", str(state.absolute())]
-    return words
+    return words + ["-v"] * about.verbose + ["-q"] * about.quiet
 
 
 def _write_metrics(ctx: click.Context, file: Path, done: JobEnd) -> None:

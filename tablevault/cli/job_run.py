@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from tablevault.cli.job_claims import CLAIM_VARIABLE
+from tablevault.cli.job_findings import findings_of
 from tablevault.cli.jobs_config import ASK_A_SERVER, Job
 from tablevault.cli.output import write_whole
-from tablevault.errors import CannotComplete, Interrupted
+from tablevault.errors import CannotComplete, Interrupted, TablevaultError
 from tablevault.names import JOBS_FOLDER
 from tablevault.vault.claims import Taken
 
@@ -73,11 +74,8 @@ def run_job(job: Job, options: Sequence[str], state_dir: Path, claim: Taken) -> 
         end = _step(step, [*options, *server], deadline_s, claim)
         ends.append(end)
         if end.exit_code != 0:
-            message = f"step {len(ends)}, {end.command}: exit code {end.exit_code}"
-            if deadline_s is not None and time.monotonic() >= deadline_s:
-                message += f"; stopped after its max_runtime of {job.max_runtime_s:.0f} s"
-            if end.result and end.result.get("error"):
-                message += f"; {end.result['error']}"
+            late = deadline_s is not None and time.monotonic() >= deadline_s
+            message = _why(len(ends), end, job.max_runtime_s if late else None)
             break
     code = ends[-1].exit_code
     done = JobEnd(
@@ -92,6 +90,34 @@ def run_job(job: Job, options: Sequence[str], state_dir: Path, claim: Taken) -> 
     )
     _remember(state_dir, done)
     return done
+
+
+def not_begun(job: Job, error: TablevaultError, state_dir: Path) -> JobEnd:
+    """The end of a job whose vault cannot be used: none of its steps ran."""
+    return JobEnd(
+        job=job.name,
+        began=time.time(),
+        seconds=0.0,
+        exit_code=error.exit_code,
+        steps=(),
+        not_run=tuple(step[0] for step in job.steps),
+        message=error.message,
+        last_success=_remembered(state_dir, job.name).get("last_success"),
+    )
+
+
+def _why(number: int, end: StepEnd, stopped_after_s: float | None) -> str:
+    """Why a job failed, on one line: the step, and what it said first."""
+    parts = [f"step {number}, {end.command}: exit code {end.exit_code}"]
+    if stopped_after_s is not None:
+        parts.append(f"stopped after its max_runtime of {stopped_after_s:.0f} s")
+    if end.result and end.result.get("error"):
+        parts.append(str(end.result["error"]))
+    found = findings_of(end.result)
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        parts.append(found[0] + more)
+    return "; ".join(parts)
 
 
 def _step(

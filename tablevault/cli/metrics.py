@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tablevault.cli.job_findings import findings_of
+
 if TYPE_CHECKING:
     from tablevault.cli.job_run import JobEnd
     from tablevault.model import Snapshot
@@ -52,7 +54,7 @@ def metrics_text(
         _metric(
             "job_findings",
             "Damage and differences that the job found.",
-            [(job, sum(findings_of(end.result) for end in done.steps))],
+            [(job, sum(len(findings_of(end.result)) for end in done.steps))],
         ),
         *_of_vault(snapshots, drills, {"vault": vault}, size_bytes),
     ]
@@ -109,17 +111,6 @@ def _of_vault(
 def _table(vault: Mapping[str, str], key: tuple[str, str]) -> dict[str, str]:
     server, table = key
     return {**vault, "server": server, "table": table}
-
-
-def findings_of(result: Mapping[str, object] | None) -> int:
-    """The findings of a step's result, and of the snapshots that it has."""
-    if not result:
-        return 0
-    own, parts = result.get("findings"), result.get("snapshots")
-    found = len(own) if isinstance(own, list) else 0
-    for part in parts if isinstance(parts, list) else []:
-        found += findings_of(part) if isinstance(part, dict) else 0
-    return found
 
 
 def _metric(name: str, about: str, samples: Samples) -> str:

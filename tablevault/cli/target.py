@@ -198,13 +198,18 @@ def retention(ctx: click.Context, name: str | None) -> Mapping[str, int]:
 
 def state_dir(ctx: click.Context) -> Path:
     """Where journals of runs are.  Raises UsageError when neither it nor a vault is named."""
-    given = ctx.params.get("state_dir") or given_vault(ctx).get("state_dir")
-    given = given or setting(ctx, "state_dir")
-    if given:
-        return Path(given).expanduser()
+    if (named := named_state_dir(ctx)) is not None:
+        return named
     from tablevault.names import RUNS_FOLDER
 
     return open_vault(ctx).root / RUNS_FOLDER
+
+
+def named_state_dir(ctx: click.Context) -> Path | None:
+    """Where journals are as an option or the configuration says; None: in the vault."""
+    given = ctx.params.get("state_dir") or given_vault(ctx).get("state_dir")
+    given = given or setting(ctx, "state_dir")
+    return Path(given).expanduser() if given else None
 
 
 def _ask_password(account: str) -> str:

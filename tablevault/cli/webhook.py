@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tablevault import __version__
+from tablevault.cli.job_findings import findings_of
 from tablevault.cli.job_told import Told
-from tablevault.cli.metrics import findings_of
 from tablevault.cli.output import tell
 from tablevault.errors import TablevaultError
 
@@ -60,6 +60,7 @@ def call_webhook(
     *,
     within_s: float = WITHIN_S,
     try_s: float = TRY_S,
+    quiet: bool = False,
 ) -> None:
     """Tell the webhook when the job's state is another one than it was last told.
 
@@ -69,6 +70,8 @@ def call_webhook(
     state = told.due(done.ok)
     if state is None:
         return
+    if not quiet:
+        tell(f"telling the webhook in {webhook} of {state} (up to {within_s:.0f} s)")
     body = json.dumps(webhook_body(done, state, vault, server)).encode()
     try:
         _deliver(_url(webhook), body, within_s, try_s)
@@ -92,7 +95,7 @@ def webhook_body(done: JobEnd, state: str, vault: str, server: str | None) -> di
         "server": server,
         "exit_code": done.exit_code,
         "step": failed[-1] if failed else None,
-        "findings": sum(findings_of(end.result) for end in done.steps),
+        "findings": sum(len(findings_of(end.result)) for end in done.steps),
         "snapshot": next((one["snapshot"] for one in results if one.get("snapshot")), None),
         "run": next((one["run"] for one in results if one.get("run")), None),
         "started": done.began,

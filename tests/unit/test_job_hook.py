@@ -12,6 +12,7 @@ from tablevault.cli import job_hook
 from tablevault.cli.job_hook import call_hook
 from tablevault.cli.jobs_config import Job
 from tablevault.names import JOBS_FOLDER
+from tablevault.vault.claims import take
 from tablevault.vault.store import open_store
 from tests.unit.test_jobs import run, stat_mode, write
 from tests.unit.test_verify_nights import IDS
@@ -48,7 +49,7 @@ def hook(state: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Way, Callable[[]
         down = state / "down"
         down.unlink() if reachable and down.exists() else None
         None if reachable else down.touch()
-        call_hook(job, ended(code), state)
+        call_hook(job, ended(code), state, quiet=True)
 
     notes = state / "notes"
     return tell, lambda: notes.read_text().split() if notes.exists() else []
@@ -98,6 +99,66 @@ def test_who_cannot_be_reached_is_tried_again_and_a_hint(
     assert heard() == ["failed"]
     assert capsys.readouterr().err == ""
     assert stat_mode(state / JOBS_FOLDER / "nightly.hook.json") == 0o600
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        (("false", "--token=hush"), "false ended with exit code 1"),
+        (("sh", "-c", "kill -9 $$ # hush"), "sh was ended by signal 9"),
+        (("sleep", "50", "--", "hush"), "sleep ended with exit code 1"),
+        (("sh", "-c", "sleep 50 # hush"), "sh had not ended after 0 s"),
+        (("/nowhere/hook", "hush"), "/nowhere/hook cannot be started: No such file or directory"),
+    ],
+)
+def test_a_hook_is_waited_for_in_words_and_its_arguments_are_in_none(
+    program: tuple[str, ...],
+    why: str,
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(job_hook, "_TRIES_S", (0.0, 0.0))
+    if "had not" in why:
+        monkeypatch.setattr(job_hook, "_WITHIN_S", 0.3)
+    job = Job("nightly", (("verify", "latest"),), on_failure=program)
+    call_hook(job, ended(3), state)
+    first, again, *_, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("calling the hook for failed (up to ")
+    assert again.startswith("calling the hook for failed") or program[0] in again
+    assert last == f"hint: the hook for failed could not be carried out: {why}"
+    assert "hush" not in first + again + last
+    call_hook(job, ended(3), state, quiet=True)
+    assert "calling" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["gone", "no folder"])
+def test_a_vault_that_cannot_be_used_is_told_of(tmp_path: Path, vault: Path, where: str) -> None:
+    """A disk that was not mounted: no empty vault is made, and no empty vault found sound."""
+    words = ", ".join(repr(word) for word in program(tmp_path))
+    job = f'on_failure = [{words}]\nsteps = ["verify --all", "prune --keep-last 1"]'
+    config = write(tmp_path / "c.toml", vault, job)
+    if where == "no folder":
+        vault.write_text("")
+    done = run(config, "job", "nightly", "-q")
+    assert done.returncode == 2
+    assert f"vault {vault} " in done.stderr
+    assert (tmp_path / "notes").read_text() == "failed "
+    assert not vault.is_dir()
+    state = tmp_path / "journals"
+    (state / JOBS_FOLDER).mkdir(parents=True)
+    for _ in range(2):  # a memory that lasts
+        run(config, "job", "nightly", "-q", "--state-dir", str(state))
+    assert (tmp_path / "notes").read_text() == "failed failed "
+
+
+def test_who_works_on_it_is_no_failure_to_tell_of(tmp_path: Path, vault: Path) -> None:
+    store = open_store(str(vault), create=True)
+    words = ", ".join(repr(word) for word in program(tmp_path))
+    config = write(tmp_path / "c.toml", vault, f'on_failure = [{words}]\nsteps = ["verify --all"]')
+    with take(store, "other", "me", (("*",),), lambda _: None):
+        assert run(config, "job", "nightly").returncode == 7
+    assert not (tmp_path / "notes").exists()
 
 
 def test_what_cannot_be_remembered_is_said(

@@ -149,7 +149,7 @@ def test_a_job_that_goes_well_says_one_line_or_nothing(store: LocalStore, config
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("job nightly: ok, 2 steps in ")
     quiet = run(config, "job", "nightly", "-q")
-    assert (quiet.returncode, quiet.stdout) == (0, "")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     record = json.loads(run(config, "job", "nightly", "--json").stdout)
     assert (record["status"], record["exit_code"]) == ("ok", 0)
     assert [step["command"] for step in record["steps"]] == ["verify", "prune"]
@@ -186,8 +186,11 @@ def test_a_flipped_bit_is_told_of_once_in_a_week_and_so_is_its_end(
         assert samples["tablevault_job_exit_code"] == codes[-1]
         if codes[-1]:
             assert samples["tablevault_job_findings"] == 1
-            assert "FAILED: step 1, verify: exit code 3" in done.stderr
-            assert "not run: prune" in done.stderr
+            assert done.stderr.startswith("tablevault: job nightly FAILED: step 1, verify: ")
+            assert "exit code 3; " in done.stderr
+            assert "damaged" in done.stderr
+            assert done.stderr.endswith("; not run: prune\n")
+            assert done.stderr.count("\n") == 1, "cron mails one line"
             assert failed.read_text() == "nightly failed 3 verify\n"
             report = json.loads(Path(f"{failed}.json").read_text())
             assert report["steps"][0]["result"]["status"] == "findings"

@@ -95,7 +95,7 @@ def ended(code: int) -> JobEnd:
 
 def call(state: Path, code: int, *, within_s: float = 20.0, try_s: float = 10.0) -> None:
     where = {"within_s": within_s, "try_s": try_s}
-    call_webhook(HOOK, ended(code), "/v", "db:3306", state, **where)
+    call_webhook(HOOK, ended(code), "/v", "db:3306", state, quiet=True, **where)
 
 
 def test_each_change_of_state_is_told_once(receiver: Receiver, state: Path) -> None:
@@ -265,10 +265,11 @@ def test_a_job_calls_it_and_keeps_its_exit_code(
     job = f'webhook = {{file = "{secret}"}}\nmetrics = "{metrics}"\nsteps = ["verify latest"]'
     config = write(tmp_path / "c.toml", vault, job)
     receiver.answers = [404]
+    store = open_store(str(vault), create=True)
     shown = []
     for round_, code in enumerate((6, 6, 6, 0, 0)):
         if round_ == 3:
-            snapshot = write_snapshot(open_store(str(vault), create=True)).snapshot
+            snapshot = write_snapshot(store).snapshot
         done = run(config, "job", "nightly", "--json")
         assert done.returncode == code, done.stderr
         assert ("hint: the webhook in the file" in done.stderr) is (round_ == 0), done.stderr
