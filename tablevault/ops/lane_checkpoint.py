@@ -21,18 +21,21 @@ Note = Callable[..., Any]
 
 
 class Checkpoint:
-    """The checkpoint that one staging table waits for; `usual` is what the setting is set back to.
+    """A checkpoint that one staging table waits for, made to come from now on."""
 
-    Without `usual` there is nothing to be set: MySQL makes the checkpoint itself.
-    """
+    def __init__(
+        self, connection: Connection, note: Note, usual: float | None, behind: int
+    ) -> None:
+        """It is to pass `behind`, a `redo_position`; `usual` is what the setting is set back to.
 
-    def __init__(self, connection: Connection, note: Note, usual: float | None) -> None:
-        """Begins now: what the log holds up to here is to be behind the checkpoint."""
+        Without `usual` there is nothing to be set: MySQL makes the checkpoint itself.
+        """
         self._connection = connection
         self._note = note
         self._usual = usual
-        self._behind = _position(connection).current
-        if usual:
+        self._behind = behind
+        self._hurried = bool(usual) and not self.made()
+        if self._hurried:
             note("hurrying", usual=usual)
             checkpoint.hurry(connection, 0)
 
@@ -53,7 +56,7 @@ class Checkpoint:
                         hint="see what fills its buffer pool; innodb_io_capacity decides how fast "
                         "it is flushed",
                     )
-                if self._usual:  # another table may have set it back meanwhile
+                if self._hurried:  # another table may have set it back meanwhile
                     checkpoint.hurry(self._connection, 0)
                 time.sleep(_LOOK_EVERY_S)
         finally:
@@ -65,9 +68,15 @@ class Checkpoint:
 
     def calm(self) -> None:
         """Set back what was set."""
-        if self._usual and not self._connection.closed:
+        if self._hurried and self._usual is not None and not self._connection.closed:
             checkpoint.hurry(self._connection, self._usual)
             self._note("hurried")
+            self._hurried = False
+
+
+def redo_position(connection: Connection) -> int:
+    """What the redo log holds now.  Raises CannotComplete where the server does not tell."""
+    return _position(connection).current
 
 
 def _position(connection: Connection) -> checkpoint.LogPosition:

@@ -10,7 +10,9 @@ Nothing is believed of it: what follows is the proof that loaded rows go through
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tablevault.errors import (
@@ -20,12 +22,13 @@ from tablevault.errors import (
     TablevaultError,
     Unsupported,
 )
+from tablevault.mysql import server as servers
 from tablevault.mysql import session as sessions
 from tablevault.mysql import sql_tables, sql_tablespace
 from tablevault.mysql.connect import Connection
-from tablevault.ops.lane_checkpoint import Checkpoint
+from tablevault.ops.lane_checkpoint import Checkpoint, redo_position
 from tablevault.ops.restore_proof import prove_definition
-from tablevault.ops.restore_tasks import Lane, TableJob
+from tablevault.ops.restore_tasks import Lane, Room, TableJob
 from tablevault.vault import placing
 from tablevault.vault.pagezero import PageZero
 from tablevault.vault.placing import Owner
@@ -34,56 +37,76 @@ from tablevault.vault.tablespace import TablespaceFacts, open_tablespace
 
 MOST_TRIES = 2  # a server that dies of it twice is not asked a third time
 
-Note = Callable[..., Any]
 
+@dataclass(frozen=True)
+class Tools:
+    """What a step works with.
 
-def place(
-    connection: Connection,
-    store: Store,
-    snapshot: str,
-    job: TableJob,
-    note: Note,
-    on_bytes: Callable[[int], None],
-) -> None:
-    """Let the server hold the rows of `job` as the snapshot's tablespace has them, unproven.
-
-    `note` journals a step, on disk on return.  Raises what `on_bytes` raises, SnapshotUnusable for
-    a copy that is damaged, Unsupported and CannotComplete for one that the server does not take.
+    `note` journals one, on disk on return; `on_bytes` hears of what was written, and may raise.
     """
-    lane = job.lane
+
+    connection: Connection
+    store: Store
+    snapshot: str
+    note: Callable[..., Any]
+    on_bytes: Callable[[int], None]
+
+
+def make_room(tools: Tools, job: TableJob) -> Room:
+    """A staging table for the tablespace of `job`, whose own file is discarded.
+
+    Raises Unsupported and CannotComplete where the server makes another table of it.
+    """
+    connection, note, lane = tools.connection, tools.note, job.lane
     assert lane is not None
-    at = lane.placement
     note("creating", staging=str(job.staging))
-    note("placing", folder=str(at.folder), stem=at.stem)
+    note("placing", folder=str(lane.placement.folder), stem=lane.placement.stem)
     clear(connection, job)
-    source = open_tablespace(store, snapshot, job.entry)
+    copy = open_tablespace(tools.store, tools.snapshot, job.entry).facts
     with sessions.defining(connection):
         connection.execute(job.staging_sql)
     prove_definition(connection, job)
     own, owner = _look(connection, job, lane)
-    _require_alike(connection, job, own, source.facts)
+    _require_alike(connection, job, own, copy)
     note("made", space=own.space_id)
     connection.execute(sql_tablespace.discard(job.staging))
     note("discarded")
-    behind = Checkpoint(connection, note, lane.usual_dirty)
+    return Room(own.space_id, owner, redo_position(connection), connection.server)
+
+
+def fill(room: Room | None, tools: Tools, job: TableJob) -> None:
+    """Let the server hold the rows of `job` as the snapshot's tablespace has them, unproven.
+
+    Without a `room`, or when the server was started again since, one is made first.  Raises
+    what `on_bytes` raises, SnapshotUnusable for a copy that is damaged, CannotComplete for one
+    that the server does not take.
+    """
+    connection, note, lane = tools.connection, tools.note, job.lane
+    assert lane is not None
+    if room is None or not servers.same_start(room.server, connection.server):
+        room = make_room(tools, dataclasses.replace(job, replace_staging=True))
+    at = lane.placement
+    note("filling")
+    source = open_tablespace(tools.store, tools.snapshot, job.entry)
+    checkpoint = Checkpoint(connection, note, lane.usual_dirty, room.behind)
     try:
         with contextlib.closing(source.blocks(lane.threads)) as blocks:
-            placing.write_waiting(at, blocks, source.facts.size_bytes, owner, on_bytes)
+            placing.write_waiting(at, blocks, source.facts.size_bytes, room.owner, tools.on_bytes)
         note("waiting")
-        placing.address(at, own.space_id)
+        placing.address(at, room.space_id)
         note("addressed")
-        behind.wait(lambda: on_bytes(0))
-        placing.put_in_place(at, source.cfg, owner)
+        checkpoint.wait(lambda: tools.on_bytes(0))
+        placing.put_in_place(at, source.cfg, room.owner)
     except BaseException:
         with contextlib.suppress(TablevaultError):  # what nobody goes on with
             at.remove(in_place=False)
-            behind.calm()
+            checkpoint.calm()
         raise
     note("in place")
     _take_in(connection, job)
     note("taken in")
     placing.drop_description(at)
-    if not behind.made():
+    if not checkpoint.made():
         raise CannotComplete(
             "the server made no checkpoint when it took in a tablespace: a crash could undo that"
         )

@@ -24,6 +24,7 @@ from tablevault.ops.restore_tasks import (
     CreateStaging,
     LaneLost,
     LoadGroup,
+    MakeRoom,
     PlaceTable,
     ProveGroup,
     ProveRows,
@@ -84,7 +85,8 @@ class Board:
                 tasks += self._after_create(job)
             elif job.lane is not None:
                 self._states[job.index].step = "placing"
-                tasks.append((PlaceTable(job), self._turn(_LONG, job)))
+                # of all of them first: then one checkpoint is behind all (lane_checkpoint.py)
+                tasks.append((MakeRoom(job), _FIRST))
             else:
                 tasks.append((CreateStaging(job), _FIRST))
         return tasks
@@ -93,6 +95,8 @@ class Board:
         """What can begin now that `task` is done."""
         state = self._states[task.job.index]
         match task:
+            case MakeRoom(job, room):
+                return [(PlaceTable(job, room), self._turn(_LONG, job))]
             case CreateStaging(job) | PlaceTable(job):
                 return self._after_create(job)
             case LoadGroup(job):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from tablevault.model import Chunk, RowGroup, TableEntry, TableName
+from tablevault.model import Chunk, RowGroup, ServerInfo, TableEntry, TableName
 from tablevault.mysql import engines
 from tablevault.rows.kinds import ColumnSpec
-from tablevault.vault.placing import Placement
+from tablevault.vault.placing import Owner, Placement
 
 # What a step costs beside loading and proving the table's rows once, for the percentage and the
 # remaining time.  Measured with two loaders on lineitem, 6 M rows: 48 s for the rows, 8 s an index
@@ -124,10 +124,29 @@ class LoadGroup:
 
 
 @dataclass(frozen=True)
-class PlaceTable:
-    """Make the staging table, and let the server take the tablespace in as its rows."""
+class Room:
+    """A staging table without its file, as the server has made it: what a tablespace goes into."""
+
+    space_id: int
+    owner: Owner
+    behind: int  # bytes of redo log, which a checkpoint has to pass (lane_checkpoint.py)
+    server: ServerInfo  # after another start of it room is made anew
+
+
+@dataclass(frozen=True)
+class MakeRoom:
+    """Make the staging table and discard its file; done when there is a `room`."""
 
     job: TableJob
+    room: Room | None = None
+
+
+@dataclass(frozen=True)
+class PlaceTable:
+    """Let the server take the tablespace in as the rows of the staging table."""
+
+    job: TableJob
+    room: Room | None = None  # None: it is made first, once more
 
 
 @dataclass(frozen=True)
@@ -183,6 +202,7 @@ Task = (
     | BuildIndex
     | ProveRows
     | ProveTable
+    | MakeRoom
     | PlaceTable
     | ProveGroup
     | LaneLost
@@ -195,6 +215,8 @@ def describe(task: Task) -> str:
     match task:
         case CreateStaging():
             return f"creating the staging table of {table}"
+        case MakeRoom():
+            return f"making room for the tablespace of {table}"
         case PlaceTable():
             return f"taking in the tablespace of {table}"
         case ProveGroup():
@@ -221,6 +243,8 @@ def again(task: Task) -> Task:
     match task:
         case CreateStaging(job):
             return CreateStaging(dataclasses.replace(job, replace_staging=True))
+        case MakeRoom(job):
+            return MakeRoom(dataclasses.replace(job, replace_staging=True))
         case PlaceTable(job):
             return PlaceTable(dataclasses.replace(job, replace_staging=True))
         case LoadGroup():

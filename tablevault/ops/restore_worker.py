@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from tablevault.errors import (
     CannotComplete,
@@ -24,6 +24,7 @@ from tablevault.mysql import session as sessions
 from tablevault.mysql import sql_tables
 from tablevault.mysql.connect import Connection
 from tablevault.ops import lane_place, remains
+from tablevault.ops.lane_place import Tools
 from tablevault.ops.loading import load_group
 from tablevault.ops.restore_proof import (
     clear_group,
@@ -38,6 +39,7 @@ from tablevault.ops.restore_tasks import (
     CreateStaging,
     LaneLost,
     LoadGroup,
+    MakeRoom,
     PlaceTable,
     ProveGroup,
     ProveRows,
@@ -54,6 +56,7 @@ from tablevault.vault.journal import Journal
 from tablevault.vault.store import Store
 
 _HELD_LOOK_S = 0.1
+R = TypeVar("R")
 
 
 class Loader:
@@ -101,8 +104,7 @@ class Loader:
                     self._recover()
                     self.task, self.live_bytes = attempt, 0
                     self._await_release(attempt)
-                    self._carry_out(attempt)
-                    return task
+                    return self._carry_out(attempt) or task
                 except TablevaultError as error:
                     if self._stopping.is_set():
                         raise
@@ -126,12 +128,15 @@ class Loader:
         self._stopping.set()
         self.connection.abort()
 
-    def _carry_out(self, task: Task) -> None:
+    def _carry_out(self, task: Task) -> Task | None:
+        """Do it; the task with what it came to, if it came to anything that others need."""
         match task:
             case CreateStaging(job):
                 self._create(job)
-            case PlaceTable(job):
-                self._place(job)
+            case MakeRoom(job):
+                return MakeRoom(job, self._place(job, lane_place.make_room))
+            case PlaceTable():
+                self._place(task.job, lambda *tools: lane_place.fill(task.room, *tools))
             case ProveGroup():
                 prove_group(self.connection, task)
                 self._note_step(task.job, "proven", chunk=task.chunk.index, group=task.group)
@@ -146,6 +151,7 @@ class Loader:
                 self._journal.append("table proven", table=job.index)
             case LaneLost():
                 raise AssertionError("that is an outcome")
+        return None
 
     def _await_release(self, task: Task) -> None:
         """Between two transactions is where a loader that is held can wait: it holds nothing then.
@@ -192,17 +198,16 @@ class Loader:
                 self.connection.execute(sql_tables.set_auto_increment(job.staging, issued))
         self._journal.append("created", table=job.index)
 
-    def _place(self, job: TableJob) -> None:
-        """The staging table with the rows of the snapshot's tablespace, to be proven."""
+    def _place(self, job: TableJob, step: Callable[[Tools, TableJob], R]) -> R:
+        """A step towards the rows of the snapshot's tablespace, which are then to be proven."""
         self._placings += 1
 
         def note(kind: str, **fields: Any) -> None:
             self._note_step(job, kind, **fields)
 
+        tools = Tools(self.connection, self._store, self._snapshot, note, self._count_placed)
         try:
-            lane_place.place(
-                self.connection, self._store, self._snapshot, job, note, self._count_placed
-            )
+            return step(tools, job)
         except TablevaultError:
             if self._stopping.is_set():  # by a person: that is no failure of the tablespace
                 note("placing stopped")

@@ -148,7 +148,9 @@ def replay(run: str, entries: Iterable[Entry]) -> RunState:
     return state
 
 
-_LANE = frozenset({"placing", "placing stopped", "in place", "lane lost", "hurrying", "hurried"})
+_LANE = frozenset(
+    {"placing", "filling", "placing stopped", "in place", "lane lost", "hurrying", "hurried"}
+)
 
 
 def _read_lane(state: RunState, table: int, entry: Mapping[str, Any]) -> None:
@@ -159,10 +161,11 @@ def _read_lane(state: RunState, table: int, entry: Mapping[str, Any]) -> None:
         known = state.strewn.setdefault(table, [])
         if placement not in known:
             known.append(placement)
-        state.placings[table] = state.placings.get(table, 0) + 1
         state.taking_in.discard(table)
+    elif kind == "filling":
+        state.placings[table] = state.placings.get(table, 0) + 1
     elif kind == "placing stopped":  # by a person: it does not count
-        state.placings[table] = state.placings.get(table, 1) - 1
+        state.placings[table] = max(0, state.placings.get(table, 0) - 1)
     elif kind == "hurrying":
         state.hurrying[table] = entry["usual"]
     elif kind == "hurried":

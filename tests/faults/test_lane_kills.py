@@ -20,13 +20,15 @@ from tests.support.kept_tablespaces import data_directory
 
 KILLER = ROOT / "tests" / "faults" / "killer.py"
 STEPS = (
-    *("creating", "placing", "made", "discarded", "waiting", "addressed", "in place"),
+    *("creating", "placing", "made", "discarded", "filling", "waiting", "addressed", "in place"),
     *("taken in", "created", "table proven", "proven all", "swapping", "swapped"),
 )
 DANGEROUS = ("before:discarded:0", "after:addressed:0", "after:in place:0", "before:taken in:0")
 
 
-def killed_restore(place: Place, when: str, server: PrivateServer | None = None) -> str:
+def killed_restore(
+    place: Place, when: str, server: PrivateServer | None = None, *tables: str
+) -> str:
     """Restore with the command line, which kills itself, and `server` too; returns the run."""
     known = set(place.runs())
     environment = {**place.server.environment(), "PYTHONPATH": str(ROOT)}
@@ -34,7 +36,7 @@ def killed_restore(place: Place, when: str, server: PrivateServer | None = None)
         environment["TABLEVAULT_TEST_ALSO_KILLED"] = str(server.pid)
     done = subprocess.run(
         [
-            *(sys.executable, str(KILLER), when, "restore", "latest", "--swap", "-q"),
+            *(sys.executable, str(KILLER), when, "restore", "latest", *tables, "--swap", "-q"),
             *("--vault", str(place.vault), *place.server.arguments()),
         ],
         env=environment,
