@@ -36,15 +36,15 @@ def clear_group(connection: Connection, task: LoadGroup) -> None:
     only an engine without them keeps what was not committed.
     Raises CannotComplete for what cannot be deleted: of a versioned table it would be history.
     """
+    if not _digest(connection, task.job, task.row_group.range).rows:
+        return  # an account that only restores may not delete
     definition = task.job.entry.definition
     if any(column.system_time for column in definition.columns):
-        if _digest(connection, task.job, task.row_group.range).rows:
-            raise CannotComplete(
-                f"{task.job.staging} holds a part of a row group, and no statement deletes rows of "
-                "a system-versioned table without a trace",
-                hint="drop it with `tablevault cleanup`, and restore the table anew",
-            )
-        return
+        raise CannotComplete(
+            f"{task.job.staging} holds a part of a row group, and no statement deletes rows of "
+            "a system-versioned table without a trace",
+            hint="drop it with `tablevault cleanup`, and restore the table anew",
+        )
     statement = sql_tables.delete_range(
         task.job.staging, definition.columns, definition.key, task.row_group.range, _DELETE_ROWS
     )
