@@ -63,6 +63,8 @@ def job_command(
 
     config, job = _job(ctx, name)
     about = invocation(ctx)
+    if about.events == "-":
+        raise UsageError("--events - is not for a job", hint="give --events a file")
     about.config, about.profile = str(config), job.profile or about.profile
     ctx.params["vault"] = ctx.params["vault"] or job.vault
     if max_runtime is not None:
@@ -190,6 +192,7 @@ def _options(ctx: click.Context, vault: str, state: Path) -> list[str]:
     words += ["--vault", vault_name(ctx) or vault]  # by its name its retention is found
     words += ["--profile", about.profile] if about.profile else []
     words += ["--state-dir", str(state.absolute())]
+    words += ["--events", os.path.abspath(about.events)] if about.events else []
     return words + ["-v"] * about.verbose + ["-q"] * about.quiet
 
 

@@ -191,8 +191,8 @@ def _take_export(attempt: Attempt) -> None:
 
 def _not_kept_out(others: int) -> str:
     return (
-        f"DDL is not kept out during the snapshot, only noticed: the server has {others} "
-        "tables of engines without transactions, which could not be written to meanwhile"
+        f"DDL is not kept out during the snapshot, only noticed: the server has tables of "
+        f"engines without transactions ({others}), which could not be written to meanwhile"
     )
 
 

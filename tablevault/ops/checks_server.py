@@ -193,7 +193,8 @@ def redo(patient: Patient) -> Iterator[Advice]:
     if (rows and turns <= 0.5) or seconds >= 30:
         yield fine("redo", shown)
         return
-    fills = f" and is filled {turns:.0f} times by this restore" if turns >= 1 else ""
+    times = "once" if turns < 1.5 else f"{turns:.0f} times"
+    fills = f" and is filled {times} by this restore" if turns >= 1 else ""
     yield warning(
         "redo",
         f"{shown}{fills}: near its end InnoDB makes writers wait, and loaders slow down before",

@@ -36,7 +36,8 @@ class Rules:
         if not any(numbers):
             raise UsageError(
                 "no rule says what to keep",
-                hint="give one or more of --keep-last, --keep-days, --keep-weekly, --keep-monthly",
+                hint="give one or more of --keep-last, --keep-days, --keep-weekly, --keep-monthly, "
+                "or --retention with a name of the configuration",
             )
 
 

@@ -159,6 +159,18 @@ def test_a_job_that_goes_well_says_one_line_or_nothing(store: LocalStore, config
     assert "jobs there: nightly" in unknown.stderr
 
 
+def test_the_events_of_all_steps_are_in_the_file(
+    store: LocalStore, config: Path, tmp_path: Path
+) -> None:
+    events = tmp_path / "events.jsonl"
+    assert run(config, "job", "nightly", "--events", str(events)).returncode == 0
+    began = [json.loads(line) for line in events.read_text().splitlines()]
+    assert [one["operation"] for one in began if one["type"] == "RunBegan"] == ["verify", "prune"]
+    refused = run(config, "job", "nightly", "--events", "-")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "give --events a file" in refused.stderr
+
+
 def test_a_flipped_bit_is_told_of_once_in_a_week_and_so_is_its_end(
     store: LocalStore, tmp_path: Path, vault: Path
 ) -> None:
