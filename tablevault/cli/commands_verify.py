@@ -121,12 +121,15 @@ def _verify_all(ctx: click.Context, extent: Extent) -> int:
 
     with observed(ctx) as observer:
         result = verify_vault(open_vault(ctx), extent, observer=observer, state_dir=state_dir(ctx))
-    found = result.findings
-    text = _findings(found) if invocation(ctx).quiet else render.verify_vault_text(result)
-    return finish(ctx, records.verify_vault_record(result), text, findings=bool(found))
+    text = render.verify_vault_text(result)
+    if invocation(ctx).quiet:
+        parts = [_findings(one.findings, f"{one.snapshot}: ") for one in result.snapshots]
+        text = "\n".join(filter(None, [_findings(result.own_findings), *parts]))
+    found = bool(result.findings)
+    return finish(ctx, records.verify_vault_record(result), text, findings=found)
 
 
-def _findings(findings: tuple[Finding, ...]) -> str:
+def _findings(findings: tuple[Finding, ...], of: str = "") -> str:
     from tablevault.cli import render
 
-    return "\n".join(render.finding_line(finding) for finding in findings)
+    return "\n".join(of + render.finding_line(finding) for finding in findings)

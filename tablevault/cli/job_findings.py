@@ -20,7 +20,7 @@ def findings_of(result: Mapping[str, Any] | None) -> list[str]:
         if table.get("outcome", "equal") != "equal"
     ]
     for snapshot in _objects(result, "snapshots"):  # of `verify --all`
-        found += findings_of(snapshot)
+        found += [f"snapshot {snapshot.get('snapshot')}: {one}" for one in findings_of(snapshot)]
     return found
 
 

@@ -165,7 +165,11 @@ def _subject(
         if not patterns:
             parts = [(entry, chunks) for entry, (chunks, _) in zip(entries, lists, strict=True)]
             found += checks.foreign_files(store, snapshot, parts)
-        return lists, Memory(store, snapshot, time.time()), found
+        memory = Memory(store, snapshot, time.time())
+        for entry, (_, damage) in zip(entries, lists, strict=True):
+            for place in range(entry.chunk_count if damage else 0):
+                memory.forget(entry, place)
+        return lists, memory, found
 
     lists, memory, findings = aside(reporter, f"reading the chunk lists of {snapshot.id}", read)
     for finding in findings:
@@ -203,18 +207,21 @@ def _check(
 def _remember(
     reporter: Reporter, subjects: Sequence[_Subject], done: Sequence[Checked], depth: str
 ) -> list[str]:
-    """Keep what was found sound; what cannot be kept is proven again the next time."""
+    """Keep what was found sound, and that what is damaged is proven no more: prune goes by it.
+
+    What cannot be kept is proven again the next time.
+    """
     hints = []
     for one in subjects:
-        sound = [
-            checked
-            for checked in done
-            if checked.check.snapshot.id == one.snapshot.id and not checked.findings
-        ]
-        for checked in sound:
-            one.memory.note(checked.check.entry, checked.check.place, depth, checked.at)
+        mine = [checked for checked in done if checked.check.snapshot.id == one.snapshot.id]
+        for checked in mine:
+            entry, place = checked.check.entry, checked.check.place
+            if checked.findings:
+                one.memory.forget(entry, place)
+            else:
+                one.memory.note(entry, place, depth, checked.at)
         try:
-            if sound:
+            if mine or one.findings:
                 one.memory.save(reporter.run)
         except TablevaultError as error:
             hints.append(f"what was proven could not be remembered: {error.message}")

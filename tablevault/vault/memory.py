@@ -58,6 +58,10 @@ class Memory:
             else:
                 self._times[one][entry.path][chunk] = int(at)
 
+    def forget(self, entry: TableEntry, chunk: int | None) -> None:
+        """A chunk, or the tablespace where it is None, was found damaged."""
+        self.note(entry, chunk, DEPTHS[-1], 0)
+
     def save(self, run: str) -> None:
         """Keep it, in the place of what was read.  Raises CannotComplete or UsageError."""
         tables = {

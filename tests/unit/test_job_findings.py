@@ -24,9 +24,9 @@ FATAL = {"severity": "fatal", "message": "no privilege", "fatal_for": ["restore"
             {
                 "status": "findings",
                 "findings": [{"kind": "journal"}],
-                "snapshots": [{"findings": [DAMAGED]}, {"findings": []}],
+                "snapshots": [{"snapshot": "S1", "findings": [DAMAGED]}, {"findings": []}],
             },
-            ["journal", "chunk 0 is damaged"],
+            ["journal", "snapshot S1: chunk 0 is damaged"],
         ),
         (
             {

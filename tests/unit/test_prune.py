@@ -114,6 +114,25 @@ def test_the_last_that_was_verified_whole_stays(store: LocalStore) -> None:
     assert result.verdicts[1].why == "last verified whole"
 
 
+@pytest.mark.parametrize("damaged", ["part-00001.parquet", "chunks.jsonl"])
+@pytest.mark.parametrize("depth", ["files", "rows"])
+def test_what_was_found_damaged_is_verified_whole_no_more(
+    store: LocalStore, damaged: str, depth: str
+) -> None:
+    """Else a snapshot that cannot be restored would keep, and the sound one before it go."""
+    for one in IDS[:3]:
+        verify(store, one)
+    path = store.root / IDS[2] / "shop/orders" / damaged
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    assert verify(store, IDS[2], Extent(depth=depth)).findings
+    result = go(store, execute=False)
+    assert result.verdicts[1].why == "last verified whole"
+    path.write_bytes(content)  # somebody has mended it
+    verify(store, IDS[2])
+    assert of(go(store), "removed") == IDS[:2]
+
+
 @pytest.mark.parametrize(
     ("kinds", "needs"),
     [
