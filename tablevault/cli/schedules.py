@@ -71,6 +71,8 @@ def kubernetes(job: Job, command: Sequence[str], image: str) -> str:
         limit_s = job.jitter_s + job.max_runtime_s + _AFTERWARDS_S
         limit = f"      activeDeadlineSeconds: {limit_s:.0f}\n"
     return f"""\
+# for kubectl apply -f -, once you have given the container volumes with the configuration,
+# what it refers to, and the vault
 apiVersion: batch/v1
 kind: CronJob
 metadata:

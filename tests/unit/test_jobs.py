@@ -341,6 +341,7 @@ def test_cron_and_kubernetes(tmp_path: Path, vault: Path) -> None:
     assert line.splitlines()[1].startswith("5 4 * * 1,0 vault ")
     assert f"job nightly --config {config} --jitter 600s -q" in line
     text = run(config, "schedule", "nightly", "--format", "kubernetes", "--image", "i:1").stdout
+    assert text.startswith("# for kubectl apply -f -, once you have given the container volumes")
     assert 'schedule: "5 4 * * 1,0"' in text
     assert "concurrencyPolicy: Forbid" in text
     assert "activeDeadlineSeconds: 4500" in text  # and the wait at random before
