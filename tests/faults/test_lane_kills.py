@@ -23,7 +23,8 @@ STEPS = (
     *("creating", "placing", "made", "discarded", "filling", "waiting", "addressed", "in place"),
     *("taken in", "created", "table proven", "proven all", "swapping", "swapped"),
 )
-DANGEROUS = ("before:discarded:0", "after:addressed:0", "after:in place:0", "before:taken in:0")
+# first while the live table is still the one that the copy is of: only then do ids collide
+DANGEROUS = ("after:in place:0", "before:discarded:0", "after:addressed:0", "before:taken in:0")
 
 
 def killed_restore(
