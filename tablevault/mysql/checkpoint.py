@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tablevault.mysql.connect import Connection
 
-HURRY = "innodb_max_dirty_pages_pct"
-"""The global setting that at 0 makes the server flush all that is dirty, and move on."""
+NOW = "innodb_log_checkpoint_now"
+"""MariaDB from 10.10 (MDEV-30000): set, it flushes all that is dirty, as fast as the disk takes it.
+
+That is no setting: it reads OFF before and after.  With `innodb_max_dirty_pages_pct` at 0 the same
+pages go at the pace of `innodb_io_capacity`: 300 MB took 90 s.
+"""
 _CURRENT = ("Innodb_lsn_current", "Innodb_redo_log_current_lsn")  # MariaDB, MySQL
 _CHECKPOINT = ("Innodb_lsn_last_checkpoint", "Innodb_redo_log_checkpoint_lsn")
 
@@ -36,6 +40,6 @@ def log_position(conn: Connection) -> LogPosition | None:
     return None if current is None or checkpoint is None else LogPosition(current, checkpoint)
 
 
-def hurry(conn: Connection, percent: float) -> None:
-    """Let pages be dirty up to `percent` of the buffer pool; 0 lets none.  Needs SUPER."""
-    conn.execute(f"SET GLOBAL {HURRY} = {percent:g}")
+def make(conn: Connection) -> None:
+    """Make a checkpoint at the end of the log; it is made on return.  Needs SUPER."""
+    conn.execute(f"SET GLOBAL {NOW} = ON")

@@ -62,9 +62,6 @@ def work_off(site: Building, board: Board) -> None:
                 site.journal.path.with_name("stacks.txt"),
             ).run()
             aside(reporter, "closing connections", stack.close)
-            left = replay(reporter.run, site.journal.entries)
-            if left.hurrying:  # a connection was lost that had something set
-                aside(reporter, "setting back", lambda: remains.end(site.target, left))
         except BaseException:
             reporter.begin_phase("stopping", "ending what still runs on the server")
             left = replay(reporter.run, site.journal.entries)

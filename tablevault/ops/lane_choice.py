@@ -131,7 +131,6 @@ def _choose(
             job.entry.tablespace.tablespace_bytes,
             job,
             strict=options.lane == TABLESPACE,
-            usual_dirty=ground.usual_dirty,
             tries=tried.tries if tried else 0,
             threads=max(1, options.threads // len(jobs)),
         )

@@ -43,7 +43,6 @@ class Ground:
     lowercase: bool = False  # the server spells all names so on disk
     page_bytes: int = 0
     free_bytes: int = 0
-    usual_dirty: float | None = None  # innodb_max_dirty_pages_pct, where it is to be changed
     family: str = ""
     version: tuple[int, int, int] = (0, 0, 0)
 
@@ -64,7 +63,6 @@ def survey(connection: Connection, *, log_bin: bool) -> Ground:
         lowercase=bool(seen.number("lower_case_table_names")),
         page_bytes=seen.number("innodb_page_size") or 0,
         free_bytes=free_bytes,
-        usual_dirty=float(seen.settings.get(checkpoint.HURRY, 0)) if seen.mariadb else None,
         family=connection.server.family,
         version=connection.server.version,
     )
@@ -97,7 +95,9 @@ def _against(seen: Inspector, *, log_bin: bool) -> Iterator[str]:
     elif not (held.has("RELOAD") or held.has("FLUSH_TABLES")):
         yield "the account lacks RELOAD, which FLUSH TABLES ... FOR EXPORT needs"
     elif seen.mariadb and not held.has("SUPER"):
-        yield "the account lacks SUPER, by which MariaDB is made to flush what it would repeat"
+        yield "the account lacks SUPER, by which MariaDB is told to flush what it would repeat"
+    if seen.mariadb and checkpoint.NOW not in seen.settings:
+        yield f"the server has no {checkpoint.NOW}: MariaDB has it from 10.10"
     if not {"innodb_lsn_last_checkpoint", "innodb_redo_log_checkpoint_lsn"} & set(seen.status):
         yield "the server does not tell where its redo log stands"
     if not seen.is_on("innodb_file_per_table"):

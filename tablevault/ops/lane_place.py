@@ -26,7 +26,7 @@ from tablevault.mysql import server as servers
 from tablevault.mysql import session as sessions
 from tablevault.mysql import sql_tables, sql_tablespace
 from tablevault.mysql.connect import Connection
-from tablevault.ops.lane_checkpoint import Checkpoint, redo_position
+from tablevault.ops.lane_checkpoint import bring_forward, passed, redo_position
 from tablevault.ops.restore_proof import prove_definition
 from tablevault.ops.restore_tasks import Lane, Room, TableJob
 from tablevault.vault import placing
@@ -88,25 +88,24 @@ def fill(room: Room | None, tools: Tools, job: TableJob) -> None:
     at = lane.placement
     note("filling")
     source = open_tablespace(tools.store, tools.snapshot, job.entry)
-    checkpoint = Checkpoint(connection, note, lane.usual_dirty, room.behind)
     try:
         with contextlib.closing(source.blocks(lane.threads)) as blocks:
             placing.write_waiting(at, blocks, source.facts.size_bytes, room.owner, tools.on_bytes)
         note("waiting")
         placing.address(at, room.space_id)
         note("addressed")
-        checkpoint.wait(lambda: tools.on_bytes(0))
+        if bring_forward(connection, room.behind):
+            note("checkpoint")
         placing.put_in_place(at, source.cfg, room.owner)
     except BaseException:
         with contextlib.suppress(TablevaultError):  # what nobody goes on with
             at.remove(in_place=False)
-            checkpoint.calm()
         raise
     note("in place")
     _take_in(connection, job)
     note("taken in")
     placing.drop_description(at)
-    if not checkpoint.made():
+    if not passed(connection, room.behind):
         raise CannotComplete(
             "the server made no checkpoint when it took in a tablespace: a crash could undo that"
         )

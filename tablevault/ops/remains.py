@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 
 from tablevault.errors import CannotComplete, TablevaultError
-from tablevault.mysql import checkpoint
 from tablevault.mysql import server as servers
 from tablevault.mysql.connect import Connection, ConnectOptions, connect
 from tablevault.ops.runs import RunState
@@ -46,8 +45,6 @@ def end(target: ConnectOptions, state: RunState, *, within_s: float = _GONE_WITH
                     f"connection {connection_id} of run {state.run} is still rolling back",
                     hint="wait until SHOW PROCESSLIST does not show it any more, then try again",
                 )
-        for usual in set(state.hurrying.values()):
-            checkpoint.hurry(connection, usual)
 
 
 def end_quietly(target: ConnectOptions, state: RunState) -> None:

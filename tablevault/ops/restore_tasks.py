@@ -30,7 +30,6 @@ class Lane:
     size_bytes: int  # of the tablespace
     otherwise: TableJob  # the same table by its rows, for when that fails
     strict: bool = False  # whether it is to fail then
-    usual_dirty: float | None = None  # what a setting is set back to (lane_checkpoint.py)
     tries: int = 0  # of earlier processes of the run, which came to nothing
     threads: int = 1  # to unpack it
 

@@ -63,7 +63,6 @@ class RunState:
     placings: dict[int, int] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
     taking_in: set[int] = field(default_factory=set)  # files that the server may have made its own
-    hurrying: dict[int, float] = field(default_factory=dict)  # what a setting is to be set back to
     # of a restore: proven | swapping | swapped | rolling back | rolled back | cleaned
     # of a repair: comparing | repairing | repaired | undoing | undone | cleaned
     # of a drill: drilling | drilled | cleaned
@@ -148,9 +147,7 @@ def replay(run: str, entries: Iterable[Entry]) -> RunState:
     return state
 
 
-_LANE = frozenset(
-    {"placing", "filling", "placing stopped", "in place", "lane lost", "hurrying", "hurried"}
-)
+_LANE = frozenset({"placing", "filling", "placing stopped", "in place", "lane lost"})
 
 
 def _read_lane(state: RunState, table: int, entry: Mapping[str, Any]) -> None:
@@ -166,10 +163,6 @@ def _read_lane(state: RunState, table: int, entry: Mapping[str, Any]) -> None:
         state.placings[table] = state.placings.get(table, 0) + 1
     elif kind == "placing stopped":  # by a person: it does not count
         state.placings[table] = max(0, state.placings.get(table, 0) - 1)
-    elif kind == "hurrying":
-        state.hurrying[table] = entry["usual"]
-    elif kind == "hurried":
-        state.hurrying.pop(table, None)
     elif kind == "in place":
         state.taking_in.add(table)
     else:

@@ -159,13 +159,14 @@ def test_columns_added_and_dropped_instantly_come_back(scene: Scene) -> None:
     scene.assert_back()
 
 
-def test_a_setting_of_the_server_is_as_it_was(scene: Scene) -> None:
-    asked = "SELECT @@innodb_max_dirty_pages_pct"
-    before = scene.server.value(asked)
+def test_what_is_dirty_is_flushed_before_and_no_setting_is_changed(scene: Scene) -> None:
+    """On MariaDB; MySQL flushes by itself.  Gtid positions move with the tests' own statements."""
+    asked = "SHOW GLOBAL VARIABLES WHERE Variable_name NOT LIKE '%gtid%'"
     scene.take("orders", "notes")
-    hurried = "hurrying" in kinds(scene.journal(scene.restore()))
-    assert hurried == (scene.server.family == "mariadb")
-    assert scene.server.value(asked) == before
+    before = scene.server.query(asked)
+    made = "checkpoint" in kinds(scene.journal(scene.restore()))
+    assert made == (scene.server.family == "mariadb")
+    assert scene.server.query(asked) == before
 
 
 def test_many_tables_wait_for_one_checkpoint(scene: Scene) -> None:
@@ -176,9 +177,9 @@ def test_many_tables_wait_for_one_checkpoint(scene: Scene) -> None:
         )
     scene.take(*names)
     result = scene.restore("tablespace")
-    hurried = kinds(scene.journal(result)).count("hurrying")
+    made = kinds(scene.journal(result)).count("checkpoint")
     # one worker may begin with its first while the other makes room for the last
-    assert (1 <= hurried <= 2) if scene.server.family == "mariadb" else hurried == 0
+    assert (1 <= made <= 2) if scene.server.family == "mariadb" else made == 0
     scene.assert_back()
 
 
