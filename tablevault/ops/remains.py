@@ -18,7 +18,6 @@ def end(target: ConnectOptions, state: RunState, *, within_s: float = _GONE_WITH
     """Kill the run's own connections that still live, and wait until they have left.
 
     Ids mean nothing to a server that was started again since: then there is nothing to end.
-    What it had set for all, for a while, is set back.
     Raises CannotComplete when one is still there after `within_s`.
     """
     if not state.connections:
@@ -35,7 +34,8 @@ def end(target: ConnectOptions, state: RunState, *, within_s: float = _GONE_WITH
         alive = [
             process.id
             for process in servers.processes(connection)
-            if process.id in state.connections and process.id != connection.id
+            # ids grow within one start: from this one's on they are of another start, and others'
+            if process.id in state.connections and process.id < connection.id
         ]
         for connection_id in alive:
             servers.kill(connection, connection_id)
@@ -58,7 +58,9 @@ def end_lost(fresh: Connection, lost: Connection) -> None:
 
     What ran there runs on, and holds its locks.  Raises CannotComplete when it does not end.
     """
-    if not servers.same_start(lost.server, fresh.server):
+    # A server that came back within the tolerance counts ids from the beginning: the id of `lost`
+    # may be anybody's, and `fresh`'s own.
+    if fresh.id <= lost.id or not servers.same_start(lost.server, fresh.server):
         return
     servers.kill(fresh, lost.id)
     if not servers.await_gone(fresh, lost.id, timeout_s=_GONE_WITHIN_S):
