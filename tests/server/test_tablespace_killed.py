@@ -88,23 +88,24 @@ main()
 
 @pytest.mark.parametrize("phase", ["copying", "packing"])
 def test_a_run_that_is_killed_leaves_a_lock_no_longer_than_its_connection(
-    tool: Shell, server: Server, shop: str, phase: str
+    tool: Shell, server: Server, shop: str, tmp_path: Path, phase: str
 ) -> None:
+    events = tmp_path / "events.jsonl"
     slow = {"copying": 0.3, "packing": 0.0} if phase == "copying" else {"copying": 0, "packing": 30}
-    words = tool.words("snapshot", f"{shop}.t", "--tablespace")
+    words = tool.words("snapshot", f"{shop}.t", "--tablespace", "--events", str(events))
     command = [sys.executable, "-c", SLOW.format(**slow), *words[3:]]
     process = subprocess.Popen(
         command, env=tool.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         until = time.monotonic() + 30
-        while not midway(tool.vault, phase) and time.monotonic() < until:
+        while not midway(tool.vault, events, phase) and time.monotonic() < until:
             assert process.poll() is None
             time.sleep(0.02)
     finally:
         process.kill()
         process.wait()
-    assert midway(tool.vault, phase), "it was not killed in the midst of it"
+    assert midway(tool.vault, events, phase), "it was not killed in the midst of it"
     server.sql("SET lock_wait_timeout = 5; ALTER TABLE t ADD COLUMN n INT", shop)
     assert all(not item.complete for item in list_snapshots(open_store(str(tool.vault))))
     done = tool("snapshot", f"{shop}.t", "--tablespace")
@@ -115,9 +116,9 @@ def test_a_run_that_is_killed_leaves_a_lock_no_longer_than_its_connection(
     assert listed.snapshot is not None and kept(listed.snapshot) == ["t"]
 
 
-def midway(vault: Path, phase: str) -> bool:
-    """Whether a raw copy has begun, or a second file of it is being written beside it."""
-    raw = [path for path in vault.glob("*/.writing-*") if path.stat().st_size]
-    if phase == "copying":
-        return bool(raw)
-    return bool(raw and list(vault.glob("*/*/t/.writing-*")) and list(vault.glob("*/*/t/part-*")))
+def midway(vault: Path, events: Path, phase: str) -> bool:
+    """Whether it has said that it copies or packs, and something of it lies there."""
+    said = events.exists() and f'"{phase}"' in events.read_text()
+    where = "*/.writing-*" if phase == "copying" else "*/*/t/.writing-*"
+    begun = any(phase == "packing" or path.stat().st_size for path in vault.glob(where))
+    return said and begun
