@@ -16,6 +16,7 @@ measure snapshot --scale 1 --rounds 3 "$@"
 measure incremental --scale 1 --rounds 3 "$@"
 measure restore --scale 1 --rounds 3 "$@"
 measure restore --scale 1 --rounds 3 --quick --binlog "$@"
+measure lane --scale 1 --rounds 3 --quick "$@"
 for table in narrow wide skewed nokey; do
   measure snapshot --scale 0.3 --rounds 3 --table $table "$@"
   measure restore --scale 0.3 --rounds 3 --quick --table $table "$@"

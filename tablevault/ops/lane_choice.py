@@ -180,7 +180,7 @@ def _with_lane(job: TableJob, family: str, lane: Lane) -> TableJob:
         index_names=tuple(sorted(names - {key.name} if key else names)),
         lane=lane,
         strewn=tuple(dict.fromkeys((*job.strewn, lane.placement))),
-        indexes_why="come with the tablespace",
+        indexes_why="by IMPORT TABLESPACE",
     )
 
 
