@@ -6,9 +6,11 @@ a full disk or a lock is named before a busy server, and our own fault only when
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tablevault.mysql.connect import Connection
 from tablevault.ops.lookout import LOCK_WAITS, WAITS_FOR_US, View
 
 _REDO_FULL = 0.88
@@ -26,6 +28,19 @@ class Doing:
     statement: str
     seconds: float  # of that statement; 0 while none runs
     pausing: str = ""  # the error after which it waits to try again
+
+    @classmethod
+    def on(cls, connection: Connection, worker: int, what: str, pausing: str = "") -> Doing:
+        """What `worker` is at, with the statement that runs on its connection now."""
+        since_s = connection.busy_since
+        return cls(
+            worker,
+            connection.id,
+            what,
+            connection.statement if since_s is not None else "",
+            time.monotonic() - since_s if since_s is not None else 0.0,
+            pausing,
+        )
 
     def __str__(self) -> str:
         if self.pausing:
@@ -91,19 +106,9 @@ def _cause(
             "connection is given up after half a minute and its step tried again",
             False,
         )
-    if view.pressure.redo is not None and view.pressure.redo > _REDO_FULL:
-        return (
-            f"the redo log is full ({view.pressure.redo:.0%}): the server flushes pages before it "
-            "takes more",
-            "it goes on by itself; a larger redo log or a faster disk shortens it",
-            False,
-        )
-    if view.pressure.dirty is not None and view.pressure.dirty > _DIRTY_FULL:
-        return (
-            f"the buffer pool is full of unflushed pages ({view.pressure.dirty:.0%})",
-            "it goes on by itself; innodb_io_capacity and the disk decide how fast",
-            False,
-        )
+    pressed = _pressed(view)
+    if pressed is not None:
+        return pressed
     if working:
         busy = next((one for one in doing if one.statement), None)
         what = busy.what if busy else "its work"

@@ -241,22 +241,11 @@ class DiffCrew:
         return [comparer.connection.id for comparer in self._comparers]
 
     def _doing(self) -> list[Doing]:
-        now_s = time.monotonic()
-        found = []
-        for number, comparer in enumerate(self._comparers, 1):
-            task, connection = comparer.task, comparer.connection
-            since_s = connection.busy_since
-            if task is not None:
-                found.append(
-                    Doing(
-                        number,
-                        connection.id,
-                        f"comparing {task.comparison.table}",
-                        connection.statement if since_s is not None else "",
-                        now_s - since_s if since_s is not None else 0.0,
-                    )
-                )
-        return found
+        return [
+            Doing.on(comparer.connection, number, f"comparing {task.comparison.table}")
+            for number, comparer in enumerate(self._comparers, 1)
+            if (task := comparer.task) is not None  # it ends in its own thread
+        ]
 
 
 def tasks_of(comparison: Comparison, chunks: Sequence[Chunk]) -> list[Task]:

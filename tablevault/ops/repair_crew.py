@@ -263,19 +263,8 @@ class RepairCrew:
         return [mender.connection.id for mender in self._menders]
 
     def _doing(self) -> list[Doing]:
-        now_s = time.monotonic()
-        found = []
-        for number, mender in enumerate(self._menders, 1):
-            batch, connection = mender.batch, mender.connection
-            since_s = connection.busy_since
-            if batch is not None:
-                found.append(
-                    Doing(
-                        number,
-                        connection.id,
-                        mender.describe(batch),
-                        connection.statement if since_s is not None else "",
-                        now_s - since_s if since_s is not None else 0.0,
-                    )
-                )
-        return found
+        return [
+            Doing.on(mender.connection, number, mender.describe(batch))
+            for number, mender in enumerate(self._menders, 1)
+            if (batch := mender.batch) is not None  # it ends in its own thread
+        ]

@@ -251,23 +251,11 @@ class Crew:
         ]
 
     def _doing(self) -> list[Doing]:
-        now_s = time.monotonic()
-        found = []
-        for number, loader in enumerate(self._loaders, 1):
-            task, connection = loader.task, loader.connection
-            since_s = connection.busy_since
-            if task is not None:
-                found.append(
-                    Doing(
-                        number,
-                        connection.id,
-                        describe(task),
-                        connection.statement if since_s is not None else "",
-                        now_s - since_s if since_s is not None else 0.0,
-                        loader.pausing,
-                    )
-                )
-        return found
+        return [
+            Doing.on(loader.connection, number, describe(task), loader.pausing)
+            for number, loader in enumerate(self._loaders, 1)
+            if (task := loader.task) is not None  # it ends in its own thread
+        ]
 
     def _cancel(self, connection_id: int) -> None:
         """End a stuck statement from this side; the worker opens a new connection and looks."""
