@@ -1,6 +1,6 @@
 """Where does the time of a restore go, phase by phase, and who is busy in each?
 
-    python bench/profile_restore.py --scale 0.1 [--table lineitem] [--binlog]
+    python bench/profile_restore.py --scale 0.1 [--table lineitem] [--lane tablespace] [--binlog]
 
 One restore over the live table, with `--swap`.  Wall time is cut where the events say that a phase
 or a named wait begins; CPU of the client and of the server is sampled beside it.  Two cores that
@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import data
-from harness import cpu_s, environment, ours, parser, private_server, run
+from harness import cpu_s, environment, ours, parser, private_server, run, settle
 
 from tablevault.demo.server import PrivateServer
 
@@ -40,6 +40,8 @@ class Spent:
 def main() -> None:
     made = parser(__doc__ or "")
     made.add_argument("--table", choices=data.TABLES, default="lineitem")
+    made.add_argument("--lane", choices=("logical", "tablespace"), default="logical")
+    made.add_argument("--emergency", action="store_true", help="as of restore")
     options = made.parse_args()
     with private_server(options) as server:
         rows = data.load(server, options.table, options.scale)
@@ -61,11 +63,18 @@ def profile(server: PrivateServer, options: argparse.Namespace) -> dict[str, Spe
     """Snapshot, then restore; seconds by phase, in order."""
     table = f"{data.SCHEMA}.{options.table}"
     where = ["--vault", str(server.directory / "vault"), "--threads", str(options.threads)]
-    run(ours("snapshot", table, *where, server=server), server)
+    kept = ["--tablespace"] if options.lane == "tablespace" else []
+    run(ours("snapshot", table, *kept, *where, server=server), server)
     events = server.directory / "events.jsonl"
-    command = ours(
-        "restore", "latest", table, "--swap", "--events", str(events), *where, server=server
-    )
+    settle(server)
+    told = [
+        "--lane",
+        options.lane,
+        *(["--emergency"] if options.emergency else []),
+        "--events",
+        str(events),
+    ]
+    command = ours("restore", "latest", table, "--swap", *told, *where, server=server)
     samples: list[tuple[float, float, float]] = []
     process = subprocess.Popen(command, env=environment(server), stdout=subprocess.DEVNULL)
     while process.poll() is None:
@@ -76,6 +85,7 @@ def profile(server: PrivateServer, options: argparse.Namespace) -> dict[str, Spe
         time.sleep(_SAMPLE_S)
     if process.wait():
         raise SystemExit(f"restore ended with {process.returncode}")
+    __import__("shutil").copy(events, "/tmp/events.jsonl")
     return _by_phase(samples, list(_phases(events)), _waits(events))
 
 
