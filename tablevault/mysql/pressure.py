@@ -19,7 +19,9 @@ _STATUS = (
     "'Innodb_redo_log_capacity_resized', 'Innodb_buffer_pool_pages_dirty', "
     "'Innodb_buffer_pool_pages_total', 'Innodb_buffer_pool_read_requests', "
     "'Innodb_data_written', 'Innodb_data_read', 'Innodb_os_log_written', 'Handler_write', "
-    "'Threads_running', 'Innodb_onlineddl_pct_progress')"
+    "'Threads_running', 'Innodb_onlineddl_pct_progress', "
+    "'Com_insert', 'Com_insert_select', 'Com_replace', 'Com_replace_select', 'Com_update', "
+    "'Com_update_multi', 'Com_delete', 'Com_delete_multi')"
 )
 _MOVING = (
     "Innodb_buffer_pool_read_requests",
@@ -40,6 +42,7 @@ class Pressure:
     dirty: float | None = None  # dirty pages over the buffer pool
     threads_running: int = 0
     work: int = 0  # a sum of counters that grows while the server works at anything
+    writes: int = 0  # statements that change rows since the server's start, LOAD DATA apart
 
 
 def look(conn: Connection) -> Pressure:
@@ -52,6 +55,7 @@ def look(conn: Connection) -> Pressure:
         dirty=dirty / total if dirty is not None and total else None,
         threads_running=found.get("Threads_running", 0),
         work=sum(found.get(name, 0) for name in _MOVING),
+        writes=sum(count for name, count in found.items() if name.startswith("Com_")),
     )
 
 

@@ -18,6 +18,7 @@ from tablevault.mysql.connect import Connection
 
 LOOK_EVERY_S = 0.5
 _DEEP_EVERY_S = 2.0  # process list and locks, while something stands still
+_WRITTEN_S = 10.0  # for so long after a write others count as writing
 _STALE_AFTER_S = 4.0  # a look that is older says nothing of now
 _SILENT_S = 10  # of its own connection; then it opens another
 _SHOWN_IDLE = 5
@@ -38,6 +39,7 @@ class View:
 
     at_s: float  # monotonic
     pressure: pressure.Pressure = field(default_factory=pressure.Pressure)
+    writers: bool = False  # whether others write, as far as it is to be seen
     own_lag_s: float | None = None  # where the server is itself a replica
     percents: dict[int, float] = field(default_factory=dict)  # of ALTERs, by connection id
     states: dict[int, str] = field(default_factory=dict)  # the server's word, by connection id
@@ -63,6 +65,7 @@ class Lookout:
         self._connections = connections
         self._building = building
         self._waited_since_s: float | None = None  # for the first look
+        self._writes: tuple[int, float] | None = None  # how many, and when there was a new one
         self._connection: Connection | None = None
         self._replicates: bool | None = None  # whether the server is a replica; None: not asked yet
         self._deep_view: tuple[float, dict[int, str], tuple[str, ...], str | None] | None = None
@@ -108,15 +111,30 @@ class Lookout:
             if seen is not None and seen.percent is not None:
                 percents[number] = seen.percent
         states, blockers, unseen = self._look_deep(connection)
+        pressed = pressure.look(connection)
+        own_lag_s = self._own_lag(connection)
         return View(
             at_s=time.monotonic(),
-            pressure=pressure.look(connection),
-            own_lag_s=self._own_lag(connection),
+            pressure=pressed,
+            writers=self._others_write(pressed.writes) or own_lag_s is not None,
+            own_lag_s=own_lag_s,
             percents=percents,
             states=states,
             blockers=blockers,
             unseen=unseen,
         )
+
+    def _others_write(self, writes: int) -> bool:
+        """Whether there was a writing statement of late: loaders have none, they LOAD DATA.
+
+        Those that must INSERT see themselves here, and go as if others were there.
+        """
+        now_s = time.monotonic()
+        if self._writes is None:
+            self._writes = (writes, now_s - _WRITTEN_S)
+        elif writes != self._writes[0]:  # less after another start of the server
+            self._writes = (writes, now_s)
+        return now_s - self._writes[1] < _WRITTEN_S
 
     def _own_lag(self, connection: Connection) -> float | None:
         """How far the server itself is behind, where it is a replica and the account may see it."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tablevault.model import TableName
-from tablevault.mysql import watch
-from tablevault.mysql.connect import Connection, connect
+from tablevault.mysql import pressure, sink, watch
+from tablevault.mysql.connect import Connection, Purpose, connect
 from tests.servers import Server
 
 
@@ -132,3 +133,29 @@ def test_status_counters(conn: Connection) -> None:
     assert counters["Innodb_buffer_pool_read_requests"] > 0
     assert counters["Innodb_history_list_length"] >= 0
     assert counters["Threads_running"] >= 1
+
+
+def test_statements_that_change_rows_are_counted_and_loads_are_not(
+    server: Server, conn: Connection, database: str
+) -> None:
+    server.sql(f"CREATE TABLE {database}.w (n INT PRIMARY KEY)")
+    table = f"{database}.w"
+
+    def counted(work: Callable[[], object]) -> int:
+        before = pressure.look(conn).writes
+        work()
+        return pressure.look(conn).writes - before
+
+    assert counted(lambda: server.sql(f"SELECT COUNT(*) FROM {table}")) == 0
+    token = sink.new_token()
+    load = f"LOAD DATA LOCAL INFILE '{token}' INTO TABLE {table}"
+    with connect(server.options(), Purpose.LOAD) as loader:
+        assert counted(lambda: sink.load_rows(loader, load, token, [b"1\n2\n"], 2)) == 0
+    for statement in (
+        f"INSERT INTO {table} VALUES (3)",
+        f"UPDATE {table} SET n = 4 WHERE n = 3",
+        f"REPLACE INTO {table} VALUES (4)",
+        f"DELETE FROM {table} WHERE n = 4",
+        f"PREPARE p FROM 'INSERT INTO {table} VALUES (5)'; EXECUTE p",
+    ):
+        assert counted(partial(server.sql, statement)) == 1, statement
