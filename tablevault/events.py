@@ -76,7 +76,10 @@ class Progress(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkDone(Event):
-    """A chunk was read or taken over (snapshot), or a row group loaded and proven (restore)."""
+    """A chunk was read or taken over (snapshot), or a row group loaded and proven (restore).
+
+    A row group that is proven late is told twice: when it is loaded, and when it is `proven`.
+    """
 
     table: str
     chunk: int

@@ -1,8 +1,8 @@
 """One row group into its staging table: encoded, sent, counted, proven, and only then committed.
 
-As a rule a row group is one transaction.  Where the server bounds transactions below that, it is
-several, committed one by one and proven together; what a failed try left is cleared before the
-next.
+One that is to be proven late is committed as it is counted.  As a rule a row group is one
+transaction.  Where the server bounds transactions below that, it is several, committed one by one
+and proven together; what a failed try left is cleared before the next.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ def load_group(
     on_bytes: Callable[[int], None],
     on_commit: Callable[[], None],
 ) -> None:
-    """Load and prove one row group.
+    """Load one row group, and prove it unless that comes late.
 
     `on_bytes` is told of what is sent, `on_commit` that the last commit comes next.  Raises
     ProofFailed when a count, a warning or the server's digest is not as it must be: then nothing
     of the group stays, or (in several transactions, or without them) what stays is not yet counted
     as proven.
     """
+    # without a key a row group has no bounds to be proven in: the table is, as a whole
+    proves = task.job.keyed and not task.late
     columns, exact, rows = reader.row_group(task.group)
     limit = terms.transaction_bytes
     # a block is never split, so that it must be smaller than a transaction may be
@@ -46,8 +48,7 @@ def load_group(
     if limit is None or task.row_group.wire_bytes <= limit:
 
         def before_commit() -> None:
-            # without a key a row group has no bounds to be proven in: the table is, as a whole
-            if task.job.keyed:
+            if proves:
                 prove_group(connection, task)
             on_commit()
 
@@ -56,7 +57,7 @@ def load_group(
     for part in _parts(blocks, limit):
         count = sum(bytes(block).count(b"\n") for block in part)
         _send(connection, task.job, terms, part, count, on_bytes, on_commit)
-    if task.job.keyed:
+    if proves:
         prove_group(connection, task)
 
 

@@ -1,12 +1,12 @@
 """The coordinator's board of a restore: what is done, what comes next, how far it is.
 
 Each table goes create → load and prove every row group → build its indexes one by one → final
-proof; one that comes as a tablespace goes place → prove every row group and index → final proof,
-and begins anew by its rows when that fails.  Tables do not wait for each other, so that one builds
-an index while another loads, and what can be proven without the next index is proven beside its
-build.  Of what can be done, the table with the most work comes first: what it leaves to the end is
-the shortest.  The board holds no connection and no file: it turns outcomes into the next tasks,
-and is tested so.
+proof; the row groups that come last are proven beside the index builds.  One that comes as a
+tablespace goes place → prove every row group and index → final proof, and begins anew by its rows
+when that fails.  Tables do not wait for each other, so that one builds an index while another
+loads, and what can be proven without the next index is proven beside its build.  Of what can be
+done, the table with the most work comes first: what it leaves to the end is the shortest.  The
+board holds no connection and no file: it turns outcomes into the next tasks, and is tested so.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from tablevault.events import TableProgress
 from tablevault.ops.restore_tasks import (
     INDEX_COST,
+    LATE_COST,
     PROVE_COST,
     SWAP_COST,
     BuildIndex,
@@ -33,8 +34,9 @@ from tablevault.ops.restore_tasks import (
     Task,
 )
 
-# Priorities: what others wait for, what takes long, the rest; less the table's share of all work.
-_FIRST, _LONG, _ROWS = 0.0, 2.0, 4.0
+# Priorities: what others wait for, what takes long, rows, what nobody waits for but the end; less
+# the table's share of all work.
+_FIRST, _LONG, _ROWS, _LATE = 0.0, 2.0, 4.0, 6.0
 
 
 @dataclass
@@ -45,7 +47,8 @@ class _State:
     rows_done: int = 0
     bytes_done: int = 0
     indexes_done: int = 0
-    proofs_left: int = 0  # ProveRows; of a tablespace also ProveGroup
+    unproven_bytes: int = 0  # of `bytes_done`
+    proofs_left: int = 0  # ProveRows and ProveGroup
     placed: bool = False
     lost: bool = False
     step: str = "waiting"
@@ -100,12 +103,14 @@ class Board:
             case CreateStaging(job) | PlaceTable(job):
                 return self._after_create(job)
             case LoadGroup(job):
-                state.groups_left -= 1
                 self._count(task)
-                return self._after_rows(job) if state.groups_left == 0 else []
-            case ProveGroup(job):
+                return self._after_load(task)
+            case ProveGroup(job) if job.lane is not None:
                 self._count(task)
                 return self._after_proof(job)
+            case ProveGroup(job):
+                state.unproven_bytes -= task.row_group.wire_bytes
+                return self._after_late_proof(job)
             case LaneLost(job):
                 state.lost = True
                 return self._after_proof(job)
@@ -115,8 +120,7 @@ class Board:
             case ProveRows(job) if job.lane is not None:
                 return self._after_proof(job)
             case ProveRows(job):
-                state.proofs_left -= 1
-                return self._next_index(job) if state.step == "proving" else []
+                return self._after_late_proof(job)
             case ProveTable(job):
                 state.done = True
                 state.step = "proven"
@@ -135,12 +139,19 @@ class Board:
         if state.groups_left == 0:
             return self._after_rows(job)
         begun = self.resumed.get(job.index, frozenset())
+        parts = job.parts
         return [
             (
-                LoadGroup(job, chunk, group, found=(chunk.index, group) in begun),
+                LoadGroup(
+                    job,
+                    chunk,
+                    group,
+                    found=(chunk.index, group) in begun,
+                    late=number >= len(parts) - job.late,
+                ),
                 self._turn(_ROWS, job),
             )
-            for chunk, group in job.parts
+            for number, (chunk, group) in enumerate(parts)
         ]
 
     def _after_place(self, job: TableJob) -> list[tuple[Task, float]]:
@@ -169,6 +180,23 @@ class Board:
         self._states[job.index] = _State(len(by_rows.parts))
         self.cost_total += by_rows.cost - job.cost
         return [(CreateStaging(by_rows), _FIRST)]
+
+    def _after_load(self, task: LoadGroup) -> list[tuple[Task, float]]:
+        """Its own proof if that is still to come; what follows the rows once all are there."""
+        job, state = task.job, self._states[task.job.index]
+        tasks: list[tuple[Task, float]] = []
+        if task.late:
+            state.unproven_bytes += task.row_group.wire_bytes
+            state.proofs_left += 1
+            tasks.append((ProveGroup(job, task.chunk, task.group), self._turn(_LATE, job)))
+        state.groups_left -= 1
+        return tasks if state.groups_left else tasks + self._after_rows(job)
+
+    def _after_late_proof(self, job: TableJob) -> list[tuple[Task, float]]:
+        """Nothing waits for it but the final proof."""
+        state = self._states[job.index]
+        state.proofs_left -= 1
+        return self._next_index(job) if state.step == "proving" else []
 
     def _after_rows(self, job: TableJob) -> list[tuple[Task, float]]:
         return self._next_index(job, None if job.lasting else ProveRows(job))
@@ -240,4 +268,5 @@ class Board:
                 continue
             indexes = state.indexes_done + fraction
             total += shown.bytes_done + job.entry.wire_bytes * INDEX_COST * indexes
+            total -= state.unproven_bytes * LATE_COST
         return total

@@ -133,7 +133,7 @@ class Crew:
         """Slow the loaders down, or hold them, before a server is in trouble."""
         view = self._lookout.view
         strains = [
-            *of_server(view.pressure),
+            *of_server(view.pressure, writers=view.writers),
             *self._surroundings.strains(self._board.cost_total - cost_done),
         ]
         if view.own_lag_s is not None:
@@ -172,7 +172,7 @@ class Crew:
                         row_group=task.group,
                         rows=task.row_group.digest.rows,
                         size_bytes=task.row_group.wire_bytes,
-                        proven=job.keyed,
+                        proven=job.keyed and not (isinstance(task, LoadGroup) and task.late),
                         worker=self._pool.spent.worker,
                         seconds=self._pool.spent.seconds,
                     )

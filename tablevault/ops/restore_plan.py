@@ -15,7 +15,7 @@ from tablevault.mysql import ddl, partitions, scratch, sink, sql_tables
 from tablevault.mysql.connect import Connection, ConnectOptions, connect
 from tablevault.names import MAX_IDENTIFIER_CHARS, kept_table, set_aside_table, staging_table
 from tablevault.ops import doctor, unfinished
-from tablevault.ops.index_choice import Builders, IndexChoice, choose
+from tablevault.ops.index_choice import Builders, IndexChoice, choose, late_bytes
 from tablevault.ops.options import RestoreOptions
 from tablevault.ops.restore_tasks import TableJob
 from tablevault.ops.runs import RunTable
@@ -152,7 +152,25 @@ def settle_indexes(
             chosen = IndexChoice(before, "as the run began")
         job = dataclasses.replace(job, inline=chosen.inline, indexes_why=chosen.why)
         settled.append(_with_the_rows(job, family) if chosen.inline else job)
-    return tuple(settled)
+    return _late(settled, late_bytes(builders))
+
+
+def _late(jobs: Sequence[TableJob], room_bytes: int) -> tuple[TableJob, ...]:
+    """The jobs with how many row groups of each are proven late, the largest table first.
+
+    Never those of the first chunk: what is wrong with all rows of a table is to show at once.
+    """
+    late = dict.fromkeys((job.index for job in jobs), 0)
+    for job in sorted(jobs, key=lambda job: -job.entry.wire_bytes):
+        if not (job.indexes and job.lasting):
+            continue
+        for chunk, group in reversed(job.parts):
+            size_bytes = chunk.row_groups[group].wire_bytes
+            if chunk is job.chunks[0] or size_bytes > room_bytes:
+                break
+            room_bytes -= size_bytes
+            late[job.index] += 1
+    return tuple(dataclasses.replace(job, late=late[job.index]) for job in jobs)
 
 
 def _with_the_rows(job: TableJob, family: str) -> TableJob:

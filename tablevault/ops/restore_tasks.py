@@ -18,6 +18,7 @@ FINAL_COST = 0.04
 SWAP_COST = 0.09
 PLACE_COST = 0.06  # a byte of a tablespace: unpacked, written, taken in
 PROVE_COST = 0.12  # a byte of rows that are proven without being loaded
+LATE_COST = 0.25  # the part of a byte of rows that is its proof, where that comes later
 COUNT_COST = 0.01  # the same, for counting them by one index
 FIXED_COST_BYTES = 200_000.0  # creating and proving even an empty table takes its time
 
@@ -49,6 +50,7 @@ class TableJob:
     index_names: tuple[str, ...] = ()  # of `indexes`
     inline: bool | None = None  # whether they come with the rows; None: not decided yet
     indexes_why: str = ""
+    late: int = 0  # so many of its last row groups are proven beside the index builds
     replace_staging: bool = False  # a dead run's staging table of that name is dropped first
     server_version: tuple[int, int, int] = (0, 0, 0)  # which wrote the definition
     sample: frozenset[tuple[int, int]] | None = None  # chunk and row group; None: all of them
@@ -110,12 +112,17 @@ class CreateStaging:
 
 @dataclass(frozen=True)
 class LoadGroup:
-    """Load one row group in one transaction and prove it; `found` when a dead run tried before."""
+    """Load one row group in one transaction and prove it, unless that comes `late`.
+
+    `found` when an earlier try may have been committed; then it is proven in any case, and comes
+    back without `late`.
+    """
 
     job: TableJob
     chunk: Chunk
     group: int
     found: bool = False
+    late: bool = False
 
     @property
     def row_group(self) -> RowGroup:
@@ -150,7 +157,7 @@ class PlaceTable:
 
 @dataclass(frozen=True)
 class ProveGroup:
-    """Prove one row group that came with a tablespace."""
+    """Prove one row group whose rows are there: of a tablespace, or loaded before."""
 
     job: TableJob
     chunk: Chunk

@@ -1,11 +1,13 @@
 """A worker of a restore: what each task of the board does on one connection.
 
-Order is safety here.  Every step is journalled before and after; a row group is committed only
-when the server itself has recomputed its digest; what fails is rolled back and said at once.
+Order is safety here.  Every step is journalled before and after; a row group counts as proven
+only when the server itself has recomputed its digest, and no index or swap makes up for that; what
+fails is rolled back and said at once.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import threading
 import time
@@ -141,7 +143,7 @@ class Loader:
                 prove_group(self.connection, task)
                 self._note_step(task.job, "proven", chunk=task.chunk.index, group=task.group)
             case LoadGroup():
-                self._load(task)
+                return self._load(task)
             case BuildIndex(job, number):
                 self._build_index(job, number)
             case ProveRows(job, index):
@@ -230,11 +232,11 @@ class Loader:
             raise Interrupted("stopped while it wrote a tablespace")
         self._count(size_bytes)
 
-    def _load(self, task: LoadGroup) -> None:
-        """One row group: one transaction, proven by the server before it is committed."""
+    def _load(self, task: LoadGroup) -> LoadGroup:
+        """One row group: one transaction, as a rule proven by the server before it is committed."""
         where = {"table": task.job.index, "chunk": task.chunk.index, "group": task.group}
         if task.found and task.job.keyed and group_stands(self.connection, task):
-            return
+            return dataclasses.replace(task, late=False)
         if task.found and task.job.keyed:
             clear_group(self.connection, task)
         self._journal.append("loading", **where)
@@ -258,7 +260,8 @@ class Loader:
                     hint="a resumed run loads this table from its beginning",
                 ) from error
             raise
-        self._journal.append("proven", **where)
+        self._journal.append("loaded" if task.late else "proven", **where)
+        return task
 
     def _note_commit(self) -> None:
         self._committing = True

@@ -232,16 +232,17 @@ def _came_to(state: RunState, entries: list[Entry]) -> tuple[str, ...]:
     """How far a run came, counted in what its journal says is done."""
     if state.operation == REPAIR:
         return _repair_came_to(state, entries)
-    kinds = ("created", "proven", "indexed", "table proven")
+    kinds = ("created", "loaded", "proven", "indexed", "table proven")
     done: dict[str, set[tuple[int, ...]]] = {kind: set() for kind in kinds}
     for entry in entries:
         if entry["kind"] in done and "table" in entry:
             place = ("table", "chunk", "group", "index")
             done[entry["kind"]].add(tuple(entry[name] for name in place if name in entry))
-    total = len(state.tables)
+    total, behind = len(state.tables), len(done["loaded"] - done["proven"])
+    more = f", {behind} more loaded and not proven yet" if behind else ""
     return (
         f"staging tables created: {len(done['created'])} of {total}",
-        f"row groups loaded and proven: {len(done['proven'])}",
+        f"row groups loaded and proven: {len(done['proven'])}{more}",
         f"indexes built: {len(done['indexed'])}",
         f"tables proven as a whole: {len(done['table proven'])} of {total}",
     )

@@ -6,7 +6,17 @@ import dataclasses
 
 import pytest
 
-from tablevault.model import Digest, Key, KeyColumn, TableDef, TableEntry, TableName
+from tablevault.model import (
+    Chunk,
+    Digest,
+    Key,
+    KeyColumn,
+    KeyRange,
+    RowGroup,
+    TableDef,
+    TableEntry,
+    TableName,
+)
 from tablevault.ops.index_choice import INLINE_MAX_BYTES, Builders, choose, read_builders
 from tablevault.ops.restore_plan import index_policy, settle_indexes
 from tablevault.ops.restore_tasks import TableJob
@@ -95,3 +105,35 @@ def test_without_secondary_indexes_nothing_is_chosen() -> None:
     none = dataclasses.replace(job(0, LARGE), indexes=(), index_names=())
     [settled] = settle_indexes((none,), "mysql", "after", Builders())
     assert settled.indexes_why == "without secondary indexes"
+
+
+def chunked(index: int, chunks: int, *, engine: str = "InnoDB") -> TableJob:
+    """Chunks of three row groups of a third of LARGE each."""
+    groups = (RowGroup(KeyRange(), Digest(10), LARGE // 3, 1),) * 3
+    parts = tuple(Chunk(n, f"part-{n}", KeyRange(), groups, 1, "") for n in range(chunks))
+    return dataclasses.replace(job(index, LARGE * chunks, engine), chunks=parts)
+
+
+@pytest.mark.parametrize(
+    ("pool", "sizes", "late"),
+    [
+        (0, (4,), (0,)),  # not told
+        (2 * LARGE, (4,), (3,)),  # half of it, a chunk's worth
+        (100 * LARGE, (4, 1), (9, 0)),  # all but the first chunk
+        (6 * LARGE, (2, 4), (0, 9)),  # the largest first
+        (8 * LARGE, (2, 4), (3, 9)),
+    ],
+)
+def test_what_is_proven_late_fits_into_memory(
+    pool: int, sizes: tuple[int, ...], late: tuple[int, ...]
+) -> None:
+    jobs = tuple(chunked(n, chunks) for n, chunks in enumerate(sizes))
+    settled = settle_indexes(jobs, "mariadb", "auto", Builders(pool_bytes=pool))
+    assert tuple(one.late for one in settled) == late
+
+
+def test_what_is_built_beside_nothing_is_proven_at_once() -> None:
+    builders = Builders(pool_bytes=100 * LARGE)
+    for wish, engine in (("inline", "InnoDB"), ("after", "MyISAM")):
+        [settled] = settle_indexes((chunked(0, 4, engine=engine),), "mysql", wish, builders)
+        assert settled.late == 0

@@ -202,6 +202,19 @@ def test_a_history_is_sparse_and_survives_a_torn_line(tmp_path: Path) -> None:
     assert 1000 < len(records) < 3000
 
 
+def test_a_late_proof_is_no_second_load(vault: Path) -> None:
+    records = reports.a_restore_under_trouble("s.t", RUN)
+    loaded = next(r for r in records if r["type"] == "ChunkDone" and r["phase"] == "loading")
+    loaded["proven"] = False
+    proven = {**loaded, "time": reports.BEGAN + 103.5, "phase": "indexing", "proven": True}
+    before, after = (
+        [(one.what, one.size_bytes) for one in run_facts(RUN, None, [], told, thinned=False).work]
+        for told in (records, [*records, proven])
+    )
+    group = f"chunk {loaded['chunk']}, row group 0"
+    assert sorted([*before, (f"proof of {group}", 0)]) == sorted(after)
+
+
 def test_the_command(vault: Path, tmp_path: Path) -> None:
     store = open_store(str(vault), create=True)
     write_snapshot(store)

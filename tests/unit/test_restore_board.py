@@ -75,17 +75,27 @@ shapes = st.lists(
 )
 
 
+def late(one: TableJob, number: int) -> TableJob:
+    may = one.keyed and one.indexes
+    return dataclasses.replace(one, late=min(number, len(one.parts)) if may else 0)
+
+
 @given(shapes, st.randoms(use_true_random=False), st.booleans())
 def test_whatever_the_order_every_step_happens_once_and_in_turn(
     tables: list[tuple[int, int, int, bool]], chance: random.Random, swap: bool
 ) -> None:
-    jobs = tuple(job(n, *shape, keyed=keyed) for n, (*shape, keyed) in enumerate(tables))
+    jobs = tuple(
+        late(job(n, *shape, keyed=keyed), chance.randrange(5))
+        for n, (*shape, keyed) in enumerate(tables)
+    )
     board = Board(jobs, swap=swap)
     open_tasks: list[Task] = [task for task, _ in board.first_tasks()]
     done: list[Task] = []
     shares = [0.0]
     while open_tasks:
         task = open_tasks.pop(chance.randrange(len(open_tasks)))
+        if isinstance(task, LoadGroup) and task.late and not chance.randrange(3):
+            task = dataclasses.replace(task, late=False)  # found there, and right
         done.append(task)
         open_tasks += [follower for follower, _ in board.after(task)]
         shown = board.progress({}, {}, {})
@@ -97,6 +107,13 @@ def test_whatever_the_order_every_step_happens_once_and_in_turn(
         assert isinstance(mine[0], CreateStaging) and isinstance(mine[-1], ProveTable)
         loads = [(t.chunk.index, t.group) for t in mine if isinstance(t, LoadGroup)]
         assert len(loads) == len(set(loads)) == sum(len(c.row_groups) for c in one.chunks)
+        behind = [(t.chunk.index, t.group) for t in mine if isinstance(t, LoadGroup) and t.late]
+        assert len(behind) <= one.late
+        proven = [(t.chunk.index, t.group) for t in mine if isinstance(t, ProveGroup)]
+        assert sorted(proven) == sorted(behind)
+        for number, group in proven:
+            place = (one, one.chunks[number], group)
+            assert mine.index(ProveGroup(*place)) > mine.index(LoadGroup(*place, late=True))
         built = [task.number for task in mine if isinstance(task, BuildIndex)]
         assert built == list(range(len(one.indexes)))
         proofs = [(mine.index(t), t.number) for t in mine if isinstance(t, ProveRows)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from tablevault.ops.runs import DRILL, RunState
 
 Record = Mapping[str, Any]
 CHUNK, INDEX = "chunk", "index"
+_GROUP_STEPS = ("loading", "loaded", "proven")
 CHECKING = "checking"
 _SITTING_S = 120.0  # two processes of a run that are this far apart are drawn apart
 _WORTH_S = 2.0  # a wait that is worth a mark
@@ -185,16 +187,21 @@ def _table_names(state: RunState | None) -> list[str]:
 def _chunks(records: Sequence[Record], shown: Mapping[str, str]) -> Iterator[Work]:
     done = [r for r in records if r.get("type") == "ChunkDone" and r.get("worker") is not None]
     moves_rows = any(r.get("phase") != CHECKING for r in done)
+    loaded = set()  # row groups that are told of once more when they are proven
     for r in done:
         check = moves_rows and r.get("phase") == CHECKING  # of the file, before it is loaded
         part = "" if r.get("row_group") is None else f", row group {r['row_group']}"
+        place = (r.get("table"), r.get("chunk"), part)
+        late = part != "" and place in loaded
+        loaded.add(place)
+        first = "file of " if check else "proof of " if late else ""
         yield Work(
             begin=r["time"] - float(r.get("seconds", 0.0)),
             end=r["time"],
             kind=CHUNK,
             table=shown.get(str(r.get("table", "")), str(r.get("table", ""))),
-            what=f"{'file of ' if check else ''}chunk {r.get('chunk')}{part}",
-            size_bytes=0 if check else int(r.get("size_bytes", 0)),
+            what=f"{first}chunk {r.get('chunk')}{part}",
+            size_bytes=0 if check or late else int(r.get("size_bytes", 0)),
             worker=r.get("worker"),
         )
 
@@ -203,15 +210,12 @@ def _journalled_chunks(
     state: RunState | None, journal: Sequence[Record], names: Sequence[str]
 ) -> Iterator[Work]:
     """Row groups by the journal; each is taken to be as large as the table's others."""
-    proven = [e for e in journal if e["kind"] == "proven" and "group" in e]
-    counts: dict[int, int] = {}
-    for entry in proven:
-        counts[entry["table"]] = counts.get(entry["table"], 0) + 1
+    steps = [e for e in journal if e["kind"] in _GROUP_STEPS and "group" in e and state]
+    places = [(entry["table"], entry["chunk"], entry["group"]) for entry in steps]
+    counts = Counter(table for table, _, _ in set(places))
+    sizes = [table.size_bytes for table in state.tables] if state else []
     begun: dict[tuple[int, int, int], float] = {}
-    for entry in journal:
-        if entry["kind"] not in ("loading", "proven") or "group" not in entry or state is None:
-            continue
-        place = (entry["table"], entry["chunk"], entry["group"])
+    for entry, place in zip(steps, places, strict=True):
         if entry["kind"] == "loading":
             begun[place] = entry["time"]
         elif place in begun:
@@ -221,7 +225,7 @@ def _journalled_chunks(
                 kind=CHUNK,
                 table=names[entry["table"]],
                 what=f"chunk {entry['chunk']}, row group {entry['group']}",
-                size_bytes=state.tables[entry["table"]].size_bytes // counts[entry["table"]],
+                size_bytes=sizes[entry["table"]] // counts[entry["table"]],
             )
 
 
