@@ -115,5 +115,10 @@ class RowEncoder:
         exact: ColumnBuffers,
         rows: int,
         block_bytes: int = ...,
+        *,
+        digest: bool = ...,
     ) -> LoadBlocks:
-        """The same in blocks that close at the first line end behind `block_bytes`."""
+        """The same in blocks that close at the first line end behind `block_bytes`.
+
+        Without `digest` no row is hashed, a third of the work; to ask for one is a ValueError.
+        """

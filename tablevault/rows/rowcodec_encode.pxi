@@ -83,6 +83,7 @@ cdef class LoadBlocks:
     cdef Bytes hashes
     cdef size_t block_bytes
     cdef bint with_text
+    cdef bint with_digest
     cdef bint with_hashes
     cdef bint with_prints
     cdef bint busy
@@ -99,6 +100,8 @@ cdef class LoadBlocks:
 
     @property
     def digest(self):
+        if not self.with_digest:
+            raise ValueError("these blocks were asked for without a digest")
         return Digest(self.done, self.done, self.hash_total)
 
     @property
@@ -142,8 +145,10 @@ cdef class LoadBlocks:
             state = self.source.rebuild(t, self.done, &self.values)
             if state < 0:
                 return state
-            if row_hash(t, self.source.fields, &self.scratch, &hashed) < 0:
-                return OUT_OF_MEMORY
+            if self.with_digest:
+                if row_hash(t, self.source.fields, &self.scratch, &hashed) < 0:
+                    return OUT_OF_MEMORY
+                self.hash_total += hashed
             if self.with_text:
                 if write_line(t, self.source.fields, &self.text) < 0:
                     return OUT_OF_MEMORY
@@ -157,7 +162,6 @@ cdef class LoadBlocks:
                     return OUT_OF_MEMORY
                 self.print_low += printed
                 self.print_high += self.print_low < printed
-            self.hash_total += hashed
             self.done += 1
             if self.text.used >= self.block_bytes:
                 break
@@ -192,10 +196,15 @@ cdef class RowEncoder:
         blocks.source.release()
         return blocks.digest, blocks.fingerprint
 
-    def encode_blocks(self, columns, exact, Py_ssize_t rows, Py_ssize_t block_bytes=1 << 20):
+    def encode_blocks(
+        self, columns, exact, Py_ssize_t rows, Py_ssize_t block_bytes=1 << 20, *, bint digest=True
+    ):
+        cdef LoadBlocks blocks
         if block_bytes < 1:
             raise ValueError("a block holds at least one byte")
-        return self.blocks(columns, exact, rows, block_bytes, True)
+        blocks = self.blocks(columns, exact, rows, block_bytes, True)
+        blocks.with_digest = digest
+        return blocks
 
     cdef LoadBlocks blocks(
         self, object columns, object exact, Py_ssize_t rows, Py_ssize_t block_bytes, bint text
@@ -205,4 +214,5 @@ cdef class RowEncoder:
         blocks.source = Source(self.layout, columns, exact, rows)
         blocks.block_bytes = <size_t>block_bytes
         blocks.with_text = text
+        blocks.with_digest = True
         return blocks

@@ -66,6 +66,17 @@ def test_blocks_are_whole_lines_and_add_up(table: Table, block_bytes: int) -> No
     assert blocks.digest == batch.digest
 
 
+@given(tables())
+def test_blocks_without_a_digest_have_the_same_text(table: Table) -> None:
+    columns, rows = table
+    batch = build_batch(columns, rows)
+    given = (batch.columns, batch.exact, len(rows))
+    blocks = RowEncoder(columns).encode_blocks(*given, digest=False)
+    assert b"".join(map(bytes, blocks)) == load_text(rows)
+    with pytest.raises(ValueError, match="without a digest"):
+        _ = blocks.digest
+
+
 @given(tables(), st.data())
 def test_slices_as_arrow_makes_them(table: Table, data: st.DataObject) -> None:
     columns, rows = table
