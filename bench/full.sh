@@ -21,4 +21,5 @@ for table in narrow wide skewed nokey; do
   measure snapshot --scale 0.3 --rounds 3 --table $table "$@"
   measure restore --scale 0.3 --rounds 3 --quick --table $table "$@"
 done
+measure scaling --scale 6 "$@"
 "$python" bench/report.py

@@ -89,9 +89,11 @@ def parser(text: str) -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def private_server(options: argparse.Namespace) -> Iterator[PrivateServer]:
+def private_server(
+    options: argparse.Namespace, bytes_per_scale: int = _ROOM_BYTES_PER_SCALE
+) -> Iterator[PrivateServer]:
     """A server of the stated size, on tmpfs where there is room for the scale."""
-    room = _ROOM_BYTES + int(options.scale * _ROOM_BYTES_PER_SCALE)
+    room = _ROOM_BYTES + int(options.scale * bytes_per_scale)
     with PrivateServer(
         buffer_pool=options.buffer_pool,
         redo_log=options.redo_log,

@@ -23,6 +23,7 @@ _COLUMNS = (
     ("", "name", str),
     ("min s", "min_s", lambda value: f"{value:.2f}"),
     ("median s", "median_s", lambda value: f"{value:.2f}"),
+    ("µs a row", "row_us", lambda value: f"{value:.2f}"),
     ("time : ours", "time_ratio", lambda value: f"{value:.2f} x"),
     ("best : best", "best_ratio", lambda value: f"{value:.2f} x"),
     ("largest gap s", "gap_s", lambda value: f"{value:.2f}"),

@@ -2,7 +2,8 @@
 
 Only what IMPORT TABLESPACE brings back exactly: a table of InnoDB in one file of its own, neither
 partitioned, encrypted nor compressed, without full-text and vector indexes, whose data lies in
-tables of their own.  Reasons are clauses for a person: they follow "its tablespace is not kept:".
+tables of their own, and without spatial ones.  Reasons are clauses for a person: they follow "its
+tablespace is not kept:", or say why a table comes by its rows.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _OPTIONS = {  # of SHOW CREATE TABLE, unless they are off
     "DIRECTORY": "its file lies outside the data directory",
     "PARTITION": "it is partitioned",
 }
+_SPECIAL = ("FULLTEXT", "VECTOR", "SPATIAL")  # rows are not counted by a spatial index
 _MARIADB = (
     "SELECT t.TABLE_ID, t.SPACE, t.ROW_FORMAT, s.FILENAME, 'Single' "
     "FROM information_schema.INNODB_SYS_TABLES t "
@@ -80,7 +82,7 @@ def find(conn: Connection, definitions: Sequence[TableDef]) -> Found:
     everywhere = _reason_everywhere(conn)
     for definition in definitions:
         number = _IDENTITY.fullmatch(definition.identity)
-        reason = everywhere or _reason_by_definition(definition)
+        reason = everywhere or unfit(definition)
         if reason is None and number is None:
             reason = "which file is its cannot be seen: it takes PROCESS, and names in ASCII"
         if reason is not None:
@@ -119,14 +121,15 @@ def _reason_everywhere(conn: Connection) -> str | None:
     return None
 
 
-def _reason_by_definition(definition: TableDef) -> str | None:
+def unfit(definition: TableDef) -> str | None:
+    """What a table's definition has against it; None: nothing."""
     if definition.engine.lower() != "innodb":
         return f"its engine is {definition.engine}"
     if definition.sequence:
         return "it is a sequence"
     created = parse(definition.create_sql)
     for index in created.of(Role.INDEX):
-        if index.flavour in ("FULLTEXT", "VECTOR"):
+        if index.flavour in _SPECIAL:
             return f"its index `{index.name}` is {index.flavour}"
     tokens = list(tokenize(created.tail))
     for token, value in zip(tokens, [*tokens[2:], None, None], strict=True):

@@ -11,26 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tablevault.mysql import checkpoint, ddl_parse, replication, sql_tablespace
+from tablevault.mysql import checkpoint, replication, sql_tablespace, tablespaces
 from tablevault.mysql.connect import Connection
-from tablevault.mysql.ddl_parse import Role, tokenize
 from tablevault.mysql.inspect import Inspector
 from tablevault.ops import server_disks
 from tablevault.ops.restore_tasks import TableJob
 from tablevault.vault.placing import Placement
 from tablevault.vault.tablespace import TablespaceFacts
 
-_SPECIAL = ("FULLTEXT", "VECTOR", "SPATIAL")
-_UNFIT = {
-    "PARTITION": "it is partitioned",
-    "DIRECTORY": "its file lies elsewhere than in the data directory",
-    "TABLESPACE": "it names its tablespace",
-    "COMPRESSED": "it is compressed",
-    "PAGE_COMPRESSED": "it is compressed",
-    "COMPRESSION": "it is compressed",
-    "ENCRYPTION": "it is encrypted",
-    "ENCRYPTED": "it is encrypted",
-}
 _ROOM = 1.05  # of the files: directories and the server's own small files beside them
 
 
@@ -115,13 +103,10 @@ def placement(ground: Ground, job: TableJob) -> Placement | None:
 
 def against_table(ground: Ground, job: TableJob) -> str:
     """What the table has against it, as far as that is known without its copy; else empty."""
-    definition = job.entry.definition
-    if definition.engine.lower() != "innodb" or definition.sequence:
-        return "it is no plain InnoDB table"
     if job.entry.where is not None:
         return "the snapshot holds some of its rows only"
-    unfit = _unfit(definition.create_sql)
-    if unfit:
+    unfit = tablespaces.unfit(job.entry.definition)
+    if unfit is not None:
         return unfit
     at = placement(ground, job)
     if at is None:
@@ -147,18 +132,6 @@ def against_room(ground: Ground, size_bytes: int) -> str:
         f"{ground.folder} has {ground.free_bytes / 1e9:.2f} GB free, the tablespaces take "
         f"{size_bytes / 1e9:.2f} GB"
     )
-
-
-def _unfit(create_sql: str) -> str:
-    table = ddl_parse.parse(create_sql)
-    for index in table.of(Role.INDEX):
-        if index.flavour in _SPECIAL:
-            return f"its index {index.name} is {index.flavour}, which does not come whole that way"
-    for token in tokenize(table.tail):
-        what = _UNFIT.get(token.identifier.upper())
-        if what:
-            return what
-    return ""
 
 
 def _unwritable(folder: Path) -> str:

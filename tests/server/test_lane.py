@@ -226,9 +226,9 @@ def test_who_reads_the_binary_log_is_reason_enough(
 
 
 UNFIT = {
-    "FULLTEXT": ("note TEXT, FULLTEXT KEY words (note)", "", "index words is FULLTEXT"),
-    "SPATIAL": ("place POINT NOT NULL, SPATIAL KEY at (place)", "", "index at is SPATIAL"),
-    "COMPRESSED": ("note TEXT", "ROW_FORMAT=COMPRESSED", "it is compressed"),
+    "FULLTEXT": ("note TEXT, FULLTEXT KEY words (note)", "", "index `words` is FULLTEXT"),
+    "SPATIAL": ("place POINT NOT NULL, SPATIAL KEY at (place)", "", "index `at` is SPATIAL"),
+    "COMPRESSED": ("note TEXT", "ROW_FORMAT=COMPRESSED", "its row format is COMPRESSED"),
 }
 
 

@@ -61,7 +61,7 @@ TABLES = {
     "c INT AS (a * 2) STORED, KEY (c))",
     "instant": "CREATE TABLE instant (id INT PRIMARY KEY, gone INT, v VARCHAR(20))",
     "lobs": "CREATE TABLE lobs (id INT PRIMARY KEY, v LONGBLOB)",
-    "places": "CREATE TABLE places (id INT PRIMARY KEY, p POINT NOT NULL, SPATIAL KEY (p))",
+    "places": "CREATE TABLE places (id INT PRIMARY KEY, p POINT NOT NULL)",
     "hollow": "CREATE TABLE hollow (id INT PRIMARY KEY)",
 }
 FILL = """

@@ -19,6 +19,7 @@ CASES = {
     "named (id INT PRIMARY KEY, `FULLTEXT` INT, KEY `PARTITION` (`FULLTEXT`))": None,
     f"old {PLAIN} ENGINE=MyISAM": "its engine is MyISAM",
     f"small {PLAIN} ROW_FORMAT=COMPRESSED": "its row format is COMPRESSED",
+    "spots (id INT PRIMARY KEY, p POINT NOT NULL, SPATIAL KEY at (p))": "its index `at` is SPATIAL",
     "texts (id INT PRIMARY KEY, v TEXT, FULLTEXT KEY words (v))": "its index `words` is FULLTEXT",
     "parts (id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2": "it is partitioned",
 }
