@@ -1,4 +1,4 @@
-"""Preflight: whether `snapshot --tablespace` would keep the tables' files, and why not."""
+"""Preflight: whether tables' files would be kept or brought back, and why not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from tablevault.errors import CannotComplete
 from tablevault.mysql import catalog, locks, tablespaces
-from tablevault.ops.checkup import SNAPSHOT, Advice, Patient, fine
+from tablevault.names import staging_table
+from tablevault.ops import lane_choice, lane_fit
+from tablevault.ops.checkup import RESTORE, SNAPSHOT, Advice, Patient, fine, note
 from tablevault.ops.tablespace_copies import left_out
 from tablevault.ops.tablespace_plan import why_unreadable
 
@@ -35,3 +37,24 @@ def kept_tablespaces(patient: Patient) -> Iterator[Advice]:
     message = f"snapshot --tablespace would keep the files of {count} of {of}"
     # never a note: who does not run on the database host has nothing to be told
     yield fine("tablespaces", f"{message}; {left_out(reasons)}" if reasons else message)
+
+
+def returning_tablespaces(patient: Patient) -> Iterator[Advice]:
+    """Which tables of the snapshot would come back by the tablespaces that it keeps."""
+    kept = [one for one in patient.restoring if one.entry.tablespace is not None][:_MOST_TABLES]
+    store, snapshot = patient.store, patient.snapshot
+    if not kept or store is None or snapshot is None or not patient.wants(RESTORE):
+        return
+    ground = lane_fit.survey(patient.inspect.connection, log_bin=patient.log_bin)
+    reasons = {}
+    for one in kept:
+        staging = staging_table(one.target, snapshot.id)
+        if why := lane_choice.against(ground, store, snapshot.id, one.entry, staging):
+            reasons[one.target] = why
+    count = len(kept) - len(reasons)
+    of = "1 table" if len(kept) == 1 else f"{len(kept)} tables"
+    message = f"restore would bring {count} of {of} back by tablespace"
+    if reasons:
+        yield note("tablespaces", f"{message}; {left_out(reasons, 'by their rows come')}")
+    else:
+        yield fine("tablespaces", message)

@@ -72,6 +72,7 @@ CHECKS: tuple[Check, ...] = (
     checks_server.switches,
     checks_server.waiting,
     checks_tablespaces.kept_tablespaces,
+    checks_tablespaces.returning_tablespaces,
     checks_vault.vault,
     checks_vault.unfinished_runs,
     checks_vault.leftovers,

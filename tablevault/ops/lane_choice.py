@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tablevault.errors import SnapshotUnusable, Unsupported
-from tablevault.model import Snapshot
+from tablevault.model import Snapshot, TableEntry, TableName
 from tablevault.mysql import ddl
 from tablevault.mysql.connect import ConnectOptions, connect
 from tablevault.ops import lane_fit
@@ -120,7 +120,7 @@ def _choose(
             why = ""
         else:
             why = _against(ground, store, snapshot, job, options, tried)
-        at = lane_fit.placement(ground, job)
+        at = lane_fit.placement(ground, job.staging)
         if tried is not None and tried.placements:
             at = tried.placements[-1]
         if why or at is None or job.entry.tablespace is None:
@@ -153,18 +153,25 @@ def _against(
     options: RestoreOptions,
     tried: Tried | None,
 ) -> str:
-    """What speaks against it; empty: nothing."""
-    if job.entry.tablespace is None:
-        return _NO_COPY
+    """What speaks against it in this run; empty: nothing."""
     if options.partition is not None:
         return "one partition alone is restored"
     if tried is not None and tried.tries >= MOST_TRIES:
         return f"it was tried {tried.tries} times in this run, and did not come to its end"
-    why = ground.why_not or lane_fit.against_table(ground, job)
+    return against(ground, store, snapshot.id, job.entry, job.staging)
+
+
+def against(
+    ground: Ground, store: Store, snapshot: str, entry: TableEntry, staging: TableName
+) -> str:
+    """What speaks against the tablespace of an entry, as `staging` on that ground; else empty."""
+    if entry.tablespace is None:
+        return _NO_COPY
+    why = ground.why_not or lane_fit.against_table(ground, entry, staging)
     if why:
         return why
     try:
-        return lane_fit.against_copy(ground, open_tablespace(store, snapshot.id, job.entry).facts)
+        return lane_fit.against_copy(ground, open_tablespace(store, snapshot, entry).facts)
     except SnapshotUnusable as error:
         return error.message
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tablevault.model import TableEntry, TableName
 from tablevault.mysql import checkpoint, replication, sql_tablespace, tablespaces
 from tablevault.mysql.connect import Connection
 from tablevault.mysql.inspect import Inspector
 from tablevault.ops import server_disks
-from tablevault.ops.restore_tasks import TableJob
 from tablevault.vault.placing import Placement
 from tablevault.vault.tablespace import TablespaceFacts
 
@@ -92,23 +92,23 @@ def _against(seen: Inspector, *, log_bin: bool) -> Iterator[str]:
         yield "innodb_file_per_table is off on the server"
 
 
-def placement(ground: Ground, job: TableJob) -> Placement | None:
+def placement(ground: Ground, staging: TableName) -> Placement | None:
     """Where the staging table's file will be; None where only the server knows."""
-    path = sql_tablespace.file_path(job.staging)
+    path = sql_tablespace.file_path(staging)
     if path is None:
         return None
     folder, _, stem = (path.lower() if ground.lowercase else path).rpartition("/")
     return Placement(ground.folder / folder, stem)
 
 
-def against_table(ground: Ground, job: TableJob) -> str:
+def against_table(ground: Ground, entry: TableEntry, staging: TableName) -> str:
     """What the table has against it, as far as that is known without its copy; else empty."""
-    if job.entry.where is not None:
+    if entry.where is not None:
         return "the snapshot holds some of its rows only"
-    unfit = tablespaces.unfit(job.entry.definition)
+    unfit = tablespaces.unfit(entry.definition)
     if unfit is not None:
         return unfit
-    at = placement(ground, job)
+    at = placement(ground, staging)
     if at is None:
         return "its name has letters beyond ASCII, whose spelling on disk only the server knows"
     return _unwritable(at.folder)

@@ -280,12 +280,12 @@ def stamp(path: Path) -> Stamp | None:
     return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 
-def left_out(reasons: Mapping[TableName, str]) -> str:
+def left_out(reasons: Mapping[TableName, str], what: str = "no tablespace is kept of") -> str:
     """Which tablespaces are not kept, and why, in one line."""
     shown = [f"{table} ({why})" for table, why in list(reasons.items())[:_SHOWN]]
     if len(reasons) > _SHOWN:
         shown.append(f"and {len(reasons) - _SHOWN} more")
-    return f"no tablespace is kept of {', '.join(shown)}"
+    return f"{what} {', '.join(shown)}"
 
 
 def size(size_bytes: float) -> str:

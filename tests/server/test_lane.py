@@ -16,6 +16,8 @@ from tablevault.demo.programs import find_program
 from tablevault.errors import SnapshotUnusable, TablevaultError, Unsupported
 from tablevault.events import Event, Hint, Progress
 from tablevault.model import KeptFile, Snapshot, TableName, TablespaceFiles
+from tablevault.ops.checkup import RESTORE, Advice, Severity, fine
+from tablevault.ops.doctor import DoctorOptions, doctor
 from tablevault.ops.options import RestoreOptions, RestoreResult
 from tablevault.ops.restore import restore
 from tablevault.vault.catalog import resolve
@@ -223,6 +225,25 @@ def test_who_reads_the_binary_log_is_reason_enough(
     wait_for(lambda: "Binlog Dump" not in mariadb.sql("FLUSH BINARY LOGS; SHOW PROCESSLIST"))
     assert lanes(scene.restore("tablespace")) == {"orders": "tablespace"}
     scene.assert_back()
+
+
+def test_doctor_says_which_tables_would_come_so(scene: Scene) -> None:
+    scene.take("orders", "notes")
+    store = open_store(str(scene.vault))
+
+    def told(*, log_bin: bool) -> list[Advice]:
+        options = DoctorOptions(
+            commands=frozenset({RESTORE}), snapshot=scene.taken.id, log_bin=log_bin
+        )
+        findings = doctor(scene.server.options(), options, store=store).findings
+        return [one for one in findings if one.name == "tablespaces"]
+
+    would = "restore would bring {} of 2 tables back by tablespace"
+    assert told(log_bin=False) == [fine("tablespaces", would.format(2))]
+    [found] = told(log_bin=True)
+    assert found.severity is Severity.NOTE
+    assert found.message.startswith(would.format(0) + "; by their rows come ")
+    assert f"{scene.schema}.orders (the binary log is on" in found.message
 
 
 UNFIT = {
