@@ -25,17 +25,20 @@ _FREE_BYTES, _FREE_SHARE = 1 << 30, 0.05
 _ROOM_PER_BYTE, _ROOM_AT_LEAST = 2.0, 16 << 20
 
 
-def of_server(pressure: Pressure, *, writers: bool = True) -> Iterator[Strain]:
-    """Of the server that is worked on: its redo log where there are other `writers`, other work.
+def of_server(pressure: Pressure, *, writers: bool | None = None) -> Iterator[Strain]:
+    """Of the server that is worked on: its redo log, and other work.
+
+    `writers`: whether others write there, None where nobody looked; without them a full redo log
+    strains nobody.
 
     Dirty pages are no strain of their own: they are flushed in the background, and whoever writes
     is stopped by the redo log that they fill (docs/DESIGN.md).
     """
-    if pressure.redo is not None and writers:
+    if pressure.redo is not None and writers is not False:
         yield Strain(
             "the redo log",
             f"{pressure.redo:.0%} full of unflushed changes",
-            f"{REDO_LIMIT:.0%}",
+            f"{REDO_LIMIT:.0%} while others write" if writers else f"{REDO_LIMIT:.0%}",
             pressure.redo / REDO_LIMIT,
             REDO_RELIEF / REDO_LIMIT,
         )

@@ -162,6 +162,7 @@ def test_a_redo_log_that_fills_faster_than_pages_are_flushed(
         assert not slowed
         return
     assert "full of unflushed changes" in slowed[0].figure and slowed[0].pause_s > 0
+    assert slowed[0].limit == "94% while others write"
 
 
 def test_a_commit_that_waits(mortal_place: Place, mortal: PrivateServer) -> None:
