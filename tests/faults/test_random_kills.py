@@ -24,6 +24,7 @@ from tests.servers import ROOT, Server
 KILLS = int(os.environ.get("TABLEVAULT_TEST_KILLS", "10"))
 THREADS = 2
 AGAIN = 0.4  # of the resumptions are killed, too
+EARLY = 0.15  # of the kills come before there is a journal, as far as is known
 
 
 def begin(place: Place, *words: str) -> subprocess.Popen[bytes]:
@@ -48,6 +49,16 @@ def kill_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return process.returncode != 0
 
 
+def await_journal(process: subprocess.Popen[bytes], place: Place, known: dict[str, int]) -> None:
+    """Until it has written to a journal; `known` is how long each was before."""
+    while process.poll() is None and lengths(place) == known:
+        time.sleep(0.005)
+
+
+def lengths(place: Place) -> dict[str, int]:
+    return {run: (place.state_dir / run / "journal.jsonl").stat().st_size for run in place.runs()}
+
+
 @pytest.fixture
 def place(server: Server, database: str, vault: Path, small_units: None) -> Place:
     """Enough rows that most of the time goes into loading them."""
@@ -56,43 +67,34 @@ def place(server: Server, database: str, vault: Path, small_units: None) -> Plac
 
 @dataclass
 class Span:
-    """When an undisturbed restore has its journal, and when it ends, in seconds of its own.
+    """How long an undisturbed restore takes to its journal, and from there to its end.
 
-    Other work on the machine comes and goes: each run corrects what the ones before it told.
+    Other work on the machine comes and goes, above all in the first: kills are timed from the
+    journal on, and a run that ends before its kill tells how long the work takes now.
     """
 
     journal_s: float
-    end_s: float
-
-    def ended(self, after_s: float) -> None:
-        self._scale(after_s / self.end_s)
-
-    def not_begun(self, after_s: float) -> None:
-        self._scale(max(1.0, after_s / self.journal_s))
-
-    def _scale(self, factor: float) -> None:
-        self.journal_s *= factor
-        self.end_s *= factor
+    work_s: float
 
 
 @pytest.fixture
 def span(place: Place) -> Span:
-    known = set(place.runs())
+    known = lengths(place)
     began_s = time.monotonic()
     process = begin(place, "latest", "--indexes", "after", "--threads", str(THREADS))
-    while process.poll() is None and not set(place.runs()) - known:
-        time.sleep(0.005)
+    await_journal(process, place, known)
     journal_s = time.monotonic() - began_s
     _, errors = process.communicate()
     assert process.returncode == 0, errors.decode()
     place.assert_restored()
-    return Span(journal_s, time.monotonic() - began_s)
+    return Span(journal_s, time.monotonic() - began_s - journal_s)
 
 
 def test_killed_at_random_moments(place: Place, span: Span) -> None:
     hit = 0
     for number in range(KILLS):
         hit += kill_and_resume(place, span, random.Random(number), f"kill {number}")
+    print(f"{hit} of {KILLS} runs were killed at work")
     assert hit >= KILLS / 3, f"only {hit} of {KILLS} runs were killed at work"
 
 
@@ -105,17 +107,21 @@ def kill_and_resume(place: Place, span: Span, chance: random.Random, name: str) 
     words = ["latest", "--indexes", "after", "--threads", str(THREADS)]
     kills, at_work = 0, False
     while True:
+        before = lengths(place)
         process = begin(place, *words)
         if kills and chance.random() > AGAIN:
             assert process.wait(60) == 0, f"{name}: {process.communicate()[1].decode()}"
             process.communicate()
             break
-        began_s = time.monotonic()
-        killed = kill_within(process, chance.uniform(0.8 * span.journal_s, span.end_s))
-        ran_s = time.monotonic() - began_s
+        if chance.random() < EARLY:
+            killed = kill_within(process, chance.uniform(0, span.journal_s))
+        else:
+            await_journal(process, place, before)
+            began_s = time.monotonic()
+            killed = kill_within(process, chance.uniform(0, span.work_s))
+            if not killed and not kills:
+                span.work_s = time.monotonic() - began_s
         if not killed:
-            if not kills:
-                span.ended(ran_s)
             break
         kills += 1
         assert place.checksums() in (place.live, place.before), f"{name}: a live table is damaged"
@@ -123,8 +129,6 @@ def kill_and_resume(place: Place, span: Span, chance: random.Random, name: str) 
         if made:
             words = ["--resume", made[0]]
             at_work = at_work or any(e["kind"] == "loading" for e in place.journal(made[0]))
-        elif kills == 1:
-            span.not_begun(ran_s)
     place.assert_restored()
     for run in set(place.runs()) - known:
         assert len(place.twice(run)) <= THREADS * max(1, kills), f"{name}: {place.twice(run)}"
