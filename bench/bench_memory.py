@@ -9,11 +9,10 @@ The stated limit is 400 MB plus, for each thread, five times the largest row (10
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 import data
-from harness import keep, ours, parser, private_server, remove, run, say, server_version
+from harness import keep, parser, private_server, say, server_version, three_steps
 
 from tablevault.demo.server import PrivateServer
 
@@ -44,26 +43,14 @@ def _peaks(
 ) -> list[dict[str, Any]]:
     count = data.load(server, table, scale)
     name = f"{data.SCHEMA}.{table}"
-    vault = server.directory / "vault"
     limit_mb = limit(_largest_row(server, table), options.threads)
-    where = ["--vault", str(vault), "--threads", str(options.threads)]
-    steps = {
-        "snapshot": ours("snapshot", name, *where, server=server),
-        "verify": ours("verify", "latest", *where),
-        "restore": ours("restore", "latest", name, "--swap", "--json", *where, server=server),
-    }
     rows = []
-    result = server.directory / "result.json"
-    for step, command in steps.items():
-        measure = run(command, server, stdout=result)
+    for step, measure in three_steps(server, name, options.threads):
         say(f"{step} of {count:,} rows of {table}: {measure.peak_mb:.0f} MB")
         row = {"name": f"{step}, {table}, {count:,} rows", "median_s": measure.wall_s}
         row |= {"peak_mb": measure.peak_mb, "limit_mb": limit_mb}
         rows.append(row | {"met": measure.peak_mb <= limit_mb})
-    kept = json.loads(result.read_text())["run"]
-    run(ours("cleanup", kept, "--vault", str(vault), server=server), server)
     server.sql(f"DROP TABLE {name}")
-    remove(vault)
     return rows
 
 

@@ -10,23 +10,11 @@ once: what counts is the figure beside its neighbours.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import data
-from harness import (
-    keep,
-    name_of,
-    ours,
-    parser,
-    private_server,
-    remove,
-    run,
-    say,
-    server_version,
-    settle,
-)
+from harness import keep, name_of, parser, private_server, say, server_version, three_steps
 
 from tablevault.demo.server import PrivateServer
 
@@ -62,20 +50,8 @@ def _measured(
     """The table made, measured with each number of threads, and removed."""
     rows = data.load(server, options.table, scale)
     table = f"{data.SCHEMA}.{options.table}"
-    before = server.sql(f"CHECKSUM TABLE {table}")
-    vault, result = server.directory / "vault", server.directory / "result.json"
-    where = ["--vault", str(vault)]
     for count in threads:
-        wide = [*where, "--threads", str(count)]
-        restoring = ours("restore", "latest", table, "--swap", "--json", *wide, server=server)
-        steps = {
-            "snapshot": ours("snapshot", table, *wide, server=server),
-            "verify": ours("verify", "latest", *wide),
-            "restore": restoring,
-        }
-        for step, command in steps.items():
-            settle(server)
-            one = run(command, server, stdout=result)
+        for step, one in three_steps(server, table, count):
             name = f"{step}, {rows:,} rows, {count} thread{'' if count == 1 else 's'}"
             say(f"{name}: {one.wall_s:.2f} s")
             yield {
@@ -86,10 +62,6 @@ def _measured(
                 "server_cpu_s": one.server_cpu_s,
                 "peak_mb": one.peak_mb,
             }
-        run(ours("cleanup", json.loads(result.read_text())["run"], *where, server=server), server)
-        if server.sql(f"CHECKSUM TABLE {table}") != before:
-            raise SystemExit(f"{table} is not what it was")
-        remove(vault)
     server.sql(f"DROP TABLE {table}")
 
 

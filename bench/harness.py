@@ -169,6 +169,29 @@ def settle(server: PrivateServer) -> None:
     server.sql("SET GLOBAL innodb_log_checkpoint_now = ON")
 
 
+def three_steps(server: PrivateServer, table: str, threads: int) -> Iterator[tuple[str, Measure]]:
+    """Ours once each: snapshot, verify, and a restore that is swapped in, by its name.
+
+    At its end nothing of them is left.  Raises RunFailed when the table is not what it was.
+    """
+    before = server.sql(f"CHECKSUM TABLE {table}")
+    vault, result = server.directory / "vault", server.directory / "result.json"
+    where = ["--vault", str(vault)]
+    common = [*where, "--threads", str(threads)]
+    commands = (
+        ours("snapshot", table, *common, server=server),
+        ours("verify", "latest", *common),
+        ours("restore", "latest", table, "--swap", "--json", *common, server=server),
+    )
+    for step, command in zip(("snapshot", "verify", "restore"), commands, strict=True):
+        settle(server)
+        yield step, run(command, server, stdout=result)
+    run(ours("cleanup", json.loads(result.read_text())["run"], *where, server=server), server)
+    if server.sql(f"CHECKSUM TABLE {table}") != before:
+        raise RunFailed(f"{table} is not what it was")
+    remove(vault)
+
+
 def folder_bytes(path: Path) -> int:
     """Bytes of all files below a folder, or of the one file."""
     if path.is_file():

@@ -67,13 +67,9 @@ def profile(server: PrivateServer, options: argparse.Namespace) -> dict[str, Spe
     run(ours("snapshot", table, *kept, *where, server=server), server)
     events = server.directory / "events.jsonl"
     settle(server)
-    told = [
-        "--lane",
-        options.lane,
-        *(["--emergency"] if options.emergency else []),
-        "--events",
-        str(events),
-    ]
+    told = ["--lane", options.lane, "--events", str(events)]
+    if options.emergency:
+        told.append("--emergency")
     command = ours("restore", "latest", table, "--swap", *told, *where, server=server)
     samples: list[tuple[float, float, float]] = []
     process = subprocess.Popen(command, env=environment(server), stdout=subprocess.DEVNULL)
@@ -85,7 +81,6 @@ def profile(server: PrivateServer, options: argparse.Namespace) -> dict[str, Spe
         time.sleep(_SAMPLE_S)
     if process.wait():
         raise SystemExit(f"restore ended with {process.returncode}")
-    __import__("shutil").copy(events, "/tmp/events.jsonl")
     return _by_phase(samples, list(_phases(events)), _waits(events))
 
 

@@ -178,8 +178,8 @@ def key_digest(table: TableName, key: Key, columns: Sequence[Column]) -> str:
     """Rows and order-independent digest of a table's keys: equal for equal sets of keys.
 
     A fifth of the cost of the join; texts come with their lengths, so that no two keys read alike.
-    No index is forced: every index has the key's columns, and the server takes the smallest.  Of
-    a table that is not in memory that is a small part to read.
+    No index is forced: of InnoDB every index has the key's columns, and the server takes the
+    smallest.  Of a table that is not in memory that is a small part to read.
     """
     texts = {column.name for column in columns if column.charset is not None}
     parts = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 
 from tablevault.errors import CannotComplete
 from tablevault.mysql import catalog, locks, tablespaces
@@ -33,8 +33,7 @@ def kept_tablespaces(patient: Patient) -> Iterator[Advice]:
         if why is not None:
             reasons[one.table] = why
     count = len(found.tablespaces) + len(found.reasons) - len(reasons)
-    of = "1 table" if len(tables) == 1 else f"{len(tables)} tables"
-    message = f"snapshot --tablespace would keep the files of {count} of {of}"
+    message = f"snapshot --tablespace would keep the files of {_of(count, tables)}"
     # never a note: who does not run on the database host has nothing to be told
     yield fine("tablespaces", f"{message}; {left_out(reasons)}" if reasons else message)
 
@@ -51,10 +50,12 @@ def returning_tablespaces(patient: Patient) -> Iterator[Advice]:
         staging = staging_table(one.target, snapshot.id)
         if why := lane_choice.against(ground, store, snapshot.id, one.entry, staging):
             reasons[one.target] = why
-    count = len(kept) - len(reasons)
-    of = "1 table" if len(kept) == 1 else f"{len(kept)} tables"
-    message = f"restore would bring {count} of {of} back by tablespace"
+    message = f"restore would bring {_of(len(kept) - len(reasons), kept)} back by tablespace"
     if reasons:
         yield note("tablespaces", f"{message}; {left_out(reasons, 'by their rows come')}")
     else:
         yield fine("tablespaces", message)
+
+
+def _of(count: int, tables: Sized) -> str:
+    return f"{count} of 1 table" if len(tables) == 1 else f"{count} of {len(tables)} tables"

@@ -18,7 +18,6 @@ from tablevault.ops.runs import DRILL, RunState
 
 Record = Mapping[str, Any]
 CHUNK, INDEX = "chunk", "index"
-_GROUP_STEPS = ("loading", "loaded", "proven")
 CHECKING = "checking"
 _SITTING_S = 120.0  # two processes of a run that are this far apart are drawn apart
 _WORTH_S = 2.0  # a wait that is worth a mark
@@ -210,10 +209,11 @@ def _journalled_chunks(
     state: RunState | None, journal: Sequence[Record], names: Sequence[str]
 ) -> Iterator[Work]:
     """Row groups by the journal; each is taken to be as large as the table's others."""
-    steps = [e for e in journal if e["kind"] in _GROUP_STEPS and "group" in e and state]
+    if state is None:
+        return
+    steps = [e for e in journal if e["kind"] in ("loading", "loaded", "proven") and "group" in e]
     places = [(entry["table"], entry["chunk"], entry["group"]) for entry in steps]
     counts = Counter(table for table, _, _ in set(places))
-    sizes = [table.size_bytes for table in state.tables] if state else []
     begun: dict[tuple[int, int, int], float] = {}
     for entry, place in zip(steps, places, strict=True):
         if entry["kind"] == "loading":
@@ -225,7 +225,7 @@ def _journalled_chunks(
                 kind=CHUNK,
                 table=names[entry["table"]],
                 what=f"chunk {entry['chunk']}, row group {entry['group']}",
-                size_bytes=sizes[entry["table"]] // counts[entry["table"]],
+                size_bytes=state.tables[entry["table"]].size_bytes // counts[entry["table"]],
             )
 
 
