@@ -127,7 +127,9 @@ def test_a_redo_log_that_fills_faster_than_pages_are_flushed(
 ) -> None:
     """At the full mark InnoDB stops every writer: loaders slow down for other writers, and say why.
 
-    MySQL flushes in time, however little is asked of it: it was never seen above 85 %.
+    MySQL flushes in time, however little is asked of it: it was never seen above 85 %.  MariaDB
+    swings between 70 and 100 % several times a second, and a restore of two seconds looks at it
+    four times: so there are restores until one of them has seen it full.
     """
     server = started(redo_log="8M" if kind == "mysql" else "4M", buffer_pool="256M", binlog=False)
     server.sql(
@@ -155,12 +157,15 @@ def test_a_redo_log_that_fills_faster_than_pages_are_flushed(
     writer.start()
     try:
         slowed = slowed_down()
+        for _ in range(9 if kind != "mysql" else 0):
+            slowed = slowed or slowed_down()
     finally:
         over.set()
         writer.join()
     if kind == "mysql":
         assert not slowed
         return
+    assert slowed, "ten restores, and none of them has left room"
     assert "full of unflushed changes" in slowed[0].figure and slowed[0].pause_s > 0
     assert slowed[0].limit == "94% while others write"
 
