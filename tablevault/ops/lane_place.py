@@ -89,8 +89,13 @@ def fill(room: Room | None, tools: Tools, job: TableJob) -> None:
     note("filling")
     source = open_tablespace(tools.store, tools.snapshot, job.entry)
     try:
-        with contextlib.closing(source.blocks(lane.threads)) as blocks:
-            placing.write_waiting(at, blocks, source.facts.size_bytes, room.owner, tools.on_bytes)
+        placing.write_waiting(
+            at,
+            lambda write: source.put(write, lane.threads),
+            source.facts.size_bytes,
+            room.owner,
+            tools.on_bytes,
+        )
         note("waiting")
         placing.address(at, room.space_id)
         note("addressed")

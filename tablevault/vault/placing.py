@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,26 +98,34 @@ def look(placement: Placement) -> tuple[PageZero, Owner]:
 
 def write_waiting(
     placement: Placement,
-    blocks: Iterable[tuple[int, bytes]],
+    blocks: Callable[[Callable[[int, bytes], None]], Generator[tuple[int, int]]],
     size_bytes: int,
     owner: Owner,
     on_bytes: Callable[[int], None],
 ) -> None:
     """Write the copy under a name that no server looks at; it is on disk on return.
 
-    `blocks` are what is not zero, in order; `on_bytes` is told each one's length.  Raises what
-    `blocks` raises, CannotComplete when the disk is full or a block does not fit.
+    `blocks` is given what writes a block, from any thread, and gives where each one stood and its
+    length, in order; what it leaves out is zero.  `on_bytes` is told each one's length.  Raises
+    what `blocks` raises, CannotComplete when the disk is full or a block does not fit.
     """
     flags = os.O_WRONLY | _NEW
+    misplaced = f"a block of {placement.stem} stands where none may"
     with _told(placement), _opened(placement.waiting, flags, owner) as descriptor:
         os.truncate(descriptor, size_bytes)
-        end = 0
-        for at, block in blocks:
-            if at < end or at + len(block) > size_bytes:
-                raise CannotComplete(f"a block of {placement.stem} stands where none may")
+
+        def write(at: int, block: bytes) -> None:
+            if at + len(block) > size_bytes:
+                raise CannotComplete(misplaced)
             _write_at(descriptor, block, at)
-            end = at + len(block)
-            on_bytes(len(block))
+
+        end = 0
+        with contextlib.closing(blocks(write)) as written:  # no thread writes after the descriptor
+            for at, length in written:
+                if at < end:
+                    raise CannotComplete(misplaced)
+                end = at + length
+                on_bytes(length)
         os.fsync(descriptor)
         if os.fstat(descriptor).st_size != size_bytes:
             raise CannotComplete(f"{placement.waiting} was changed while it was written")

@@ -7,6 +7,7 @@ bytes come from and whether they may go back is for others to prove.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import BinaryIO, TypeVar
 
 import zstandard
@@ -70,12 +72,12 @@ def write_tablespace(
     folder = names.table_folder(table)
     path, blocks = f"{folder}/{names.TABLESPACE}", []
     with store.create(f"{snapshot}/{path}") as file:
-        for at, length, sha256, packed in _packed(source, size_bytes, level, threads):
+        for one in _packed(source, size_bytes, level, threads):
             if stopped():
                 raise Interrupted(f"the tablespace of table {table} was not written to its end")
-            blocks.append(Block(at, length, file.size_bytes, len(packed), sha256))
-            file.write(packed)
-            on_bytes(length)
+            blocks.append(dataclasses.replace(one.block, stored_at=file.size_bytes))
+            file.write(one.stored)
+            on_bytes(one.block.length)
         file.commit()
     about = json.dumps(description(facts, blocks), separators=(",", ":")).encode()
     return TablespaceFiles(
@@ -144,26 +146,55 @@ class Tablespace:
 
         Each is proven by its SHA-256 before it is given.  Raises SnapshotUnusable.
         """
+        return self._each(threads, as_stored=False, work=lambda at, block: (at, block))
+
+    def put(
+        self, put: Callable[[int, bytes], None], threads: int = 2
+    ) -> Generator[tuple[int, int]]:
+        """Let `put` have each block and where it stands, from several threads and in any order.
+
+        Gives where it stood and its length once that is done, in order.  A block is proven by the
+        SHA-256 of its frame, where the description has it, before it is unpacked: what is hashed
+        is a third as long, and a frame has a checksum of what comes out of it.  Raises
+        SnapshotUnusable, and what `put` raises.
+        """
+
+        def work(at: int, block: bytes) -> tuple[int, int]:
+            put(at, block)
+            return at, len(block)
+
+        return self._each(threads, as_stored=True, work=work)
+
+    def _each(
+        self, threads: int, *, as_stored: bool, work: Callable[[int, bytes], R]
+    ) -> Generator[R]:
         turn = threading.Lock()  # one position in the file for all threads
         with self._store.open(self._name) as file:
 
-            def unpack(block: Block) -> tuple[int, bytes]:
+            def unpack(block: Block) -> R:
                 with turn:
                     stored = _read_exactly(file, block.stored_at, block.stored)
-                return block.at, self._unpacked(block, stored)
+                return work(block.at, self._unpacked(block, stored, as_stored))
 
             yield from _in_order(unpack, (one for one in self._blocks if one.stored), threads)
 
-    def _unpacked(self, block: Block, stored: bytes) -> bytes:
+    def _unpacked(self, block: Block, stored: bytes, as_stored: bool) -> bytes:
+        by_frame = as_stored and bool(block.stored_sha256)
+        if by_frame and hashlib.sha256(stored).hexdigest() != block.stored_sha256:
+            raise self._damaged(block)
         try:
             # said by the frame itself: what would unpack to more is never unpacked
             if zstandard.frame_content_size(stored) == block.length:
                 raw = zstandard.ZstdDecompressor().decompress(stored, allow_extra_data=False)
-                if hashlib.sha256(raw).hexdigest() == block.sha256:
+                if by_frame or hashlib.sha256(raw).hexdigest() == block.sha256:
                     return raw
         except zstandard.ZstdError:
             pass
-        raise _damaged(self._table, self._file, f"the block at byte {block.at} has another SHA-256")
+        raise self._damaged(block)
+
+    def _damaged(self, block: Block) -> SnapshotUnusable:
+        what = f"the block at byte {block.at} has another SHA-256"
+        return _damaged(self._table, self._file, what)
 
 
 _ZEROS = bytes(BLOCK_BYTES)
@@ -185,17 +216,24 @@ def _in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Itera
                 future.cancel()
 
 
-def _packed(
-    source: int, size_bytes: int, level: int, threads: int
-) -> Iterator[tuple[int, int, str, bytes]]:
-    """Each block: where it is, its length, its SHA-256 and what is stored of it."""
+@dataclass(frozen=True)
+class _Packed:
+    """A block and what is stored of it; where is not known yet."""
 
-    def pack(at: int) -> tuple[int, int, str, bytes]:
+    block: Block
+    stored: bytes
+
+
+def _packed(source: int, size_bytes: int, level: int, threads: int) -> Iterator[_Packed]:
+    """Each block of the tablespace, in order."""
+
+    def pack(at: int) -> _Packed:
         raw = _read_at(source, at, min(BLOCK_BYTES, size_bytes - at))
         if raw == _ZEROS[: len(raw)]:
-            return at, len(raw), "", b""
-        packed = zstandard.ZstdCompressor(level=level).compress(raw)
-        return at, len(raw), hashlib.sha256(raw).hexdigest(), packed
+            return _Packed(Block(at, len(raw), 0, 0, ""), b"")
+        stored = zstandard.ZstdCompressor(level=level, write_checksum=True).compress(raw)
+        hashes = (hashlib.sha256(one).hexdigest() for one in (raw, stored))
+        return _Packed(Block(at, len(raw), 0, len(stored), *hashes), stored)
 
     return _in_order(pack, range(0, size_bytes, BLOCK_BYTES), threads)
 

@@ -36,6 +36,7 @@ class Block:
     stored_at: int  # in the file of blocks
     stored: int  # bytes there; 0: all zeros
     sha256: str  # of the block as it is in the tablespace; "" for zeros
+    stored_sha256: str = ""  # of the bytes there; "" where it is not known
 
 
 def tablespace_record(kept: TablespaceFiles | None) -> dict[str, Any] | None:
@@ -74,7 +75,12 @@ def description(facts: TablespaceFacts, blocks: Iterable[Block]) -> dict[str, An
         "blocks": [
             {"length": one.length}
             | (
-                {"offset": one.stored_at, "stored": one.stored, "sha256": one.sha256}
+                {
+                    "offset": one.stored_at,
+                    "stored": one.stored,
+                    "sha256": one.sha256,
+                    "stored_sha256": one.stored_sha256,
+                }
                 if one.stored
                 else {}
             )
@@ -107,7 +113,8 @@ def read_description(fields: Fields) -> tuple[TablespaceFacts, tuple[Block, ...]
         block = Block(at, length, stored_at, 0, "")
         if one.has("stored"):
             stored = one.integer("stored", least=1, most=2 * _MOST_BLOCK_BYTES)
-            block = Block(at, length, stored_at, stored, one.hex_digest("sha256"))
+            of_frame = one.hex_digest("stored_sha256") if one.has("stored_sha256") else ""
+            block = Block(at, length, stored_at, stored, one.hex_digest("sha256"), of_frame)
             if one.integer("offset") != stored_at:
                 one.refuse("offset", "not where the block before it ends")
         blocks.append(block)

@@ -6,12 +6,12 @@ import errno
 import fcntl
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
-from tablevault.errors import CannotComplete, UsageError
+from tablevault.errors import CannotComplete, Interrupted, UsageError
 from tablevault.vault import placing
 from tablevault.vault.datadir import in_use
 from tablevault.vault.pagezero import read_page_zero
@@ -27,9 +27,18 @@ def place(tmp_path: Path) -> Placement:
     return Placement(tmp_path, "_tv_new_00000000_orders")
 
 
+Put = Callable[[int, bytes], None]
+
+
 def write(place: Placement, *blocks: tuple[int, bytes], size: int = 1 << 20) -> list[int]:
     told: list[int] = []
-    placing.write_waiting(place, blocks, size, OWNER, told.append)
+
+    def each(put: Put) -> Generator[tuple[int, int]]:
+        for at, block in blocks:
+            put(at, block)
+            yield at, len(block)
+
+    placing.write_waiting(place, each, size, OWNER, told.append)
     return told
 
 
@@ -40,12 +49,14 @@ def names(folder: Path) -> list[str]:
 def test_no_server_looks_at_a_copy_before_it_is_whole(place: Placement) -> None:
     seen: list[list[str]] = []
 
-    def blocks() -> Iterator[tuple[int, bytes]]:
-        yield 0, PAGE
+    def blocks(put: Put) -> Generator[tuple[int, int]]:
+        put(0, PAGE)
+        yield 0, len(PAGE)
         seen.append(names(place.folder))
-        yield 512 << 10, b"rows" * 1000
+        put(512 << 10, b"rows" * 1000)
+        yield 512 << 10, 4000
 
-    placing.write_waiting(place, blocks(), 1 << 20, OWNER, lambda size: None)
+    placing.write_waiting(place, blocks, 1 << 20, OWNER, lambda size: None)
     placing.address(place, 77)
     seen.append(names(place.folder))
     assert not any(name.endswith((".ibd", ".cfg")) for one in seen for name in one)
@@ -76,6 +87,26 @@ def test_a_block_where_none_may_be_is_refused(
 ) -> None:
     with pytest.raises(CannotComplete, match="where none may"):
         write(place, *blocks)
+
+
+def test_nothing_is_written_once_it_was_given_up(place: Placement, tmp_path: Path) -> None:
+    """The number of a closed descriptor is soon that of another file."""
+    late: list[int] = []
+
+    def blocks(put: Put) -> Generator[tuple[int, int]]:
+        try:
+            put(0, PAGE)
+            yield 0, len(PAGE)
+        finally:  # a thread that is still at its block
+            put(1 << 16, PAGE)
+            late.append(place.waiting.stat().st_size)
+
+    def stop(size: int) -> None:
+        raise Interrupted("stopped")
+
+    with pytest.raises(Interrupted):
+        placing.write_waiting(place, blocks, 1 << 20, OWNER, stop)
+    assert late == [1 << 20]
 
 
 def test_what_lies_there_is_never_written_over(place: Placement, tmp_path: Path) -> None:
