@@ -69,8 +69,12 @@ def test_canonical_row_orders_fixed_text_lob() -> None:
     assert canonical_row(SPECS, COLUMNS, "mariadb") == (
         "CONCAT(CONCAT_WS('|', `id`, IFNULL(CONVERT(`d` USING binary), 'N'), "
         "CONVERT(CAST(`f` AS DOUBLE) USING binary), IFNULL(LENGTH(`s`), 'N'), "
-        "IFNULL(CONCAT(LENGTH(`j`), ':', CRC32(CONVERT(`j` USING binary))), 'N'), _binary''), "
-        "IFNULL(CONVERT(`s` USING binary), ''))"
+        "IFNULL(CONCAT(LENGTH(`j`), ':', CRC32(CONVERT(`j` USING binary))), 'N')), "
+        "CONVERT('|' USING binary), "
+        "IFNULL(`s`, ''))"
+    )
+    assert canonical_row(SPECS, COLUMNS, "mysql").endswith(
+        ", _binary'|', IFNULL(CONVERT(`s` USING binary), ''))"
     )
     assert canonical_row(SPECS[:1], COLUMNS, "mysql") == "CONCAT(`id`, _binary'|')"
 
