@@ -35,7 +35,7 @@ DIALECT = frozenset(
     for subject in (
         *("cases", "generated_tables", "charsets", "values_roundtrip", "golden_restore"),
         *("catalog", "digest_sql", "rows_typed", "keywalk", "snapshot_keys", "source", "sink"),
-        *("locks", "swap", "swap_keys", "swap_triggers", "restore_insert"),
+        *("locks", "swap", "swap_keys", "swap_triggers", "restore_insert", "keysets"),
     )
 )
 _numbers = itertools.count(1)

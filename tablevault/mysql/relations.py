@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from tablevault.errors import StatementFailed
-from tablevault.model import Key, TableDef, TableName
+from tablevault.model import Key, TableName
 from tablevault.mysql import ddl, ddl_parse, sql_relations, sql_tables
 from tablevault.mysql.sql import quote_name
 
@@ -160,24 +159,6 @@ def find_orphans(
         if not conn.closed:
             conn.execute(sql_relations.time_limit(conn.server.family, 0))
     return Orphans(link, count, ", ".join(text(value)[:60] for value in row))
-
-
-def same_keys(
-    pair: tuple[Connection, Connection], table: TableDef, other: TableName, seconds: float
-) -> bool:
-    """Whether both tables hold the same keys, told from digests of them; False when unknown.
-
-    Each connection of `pair` scans one of them, at the same time.
-    """
-    key = table.key
-    if key is None:
-        return False
-    statements = [sql_relations.key_digest(one, key, table.columns) for one in (table.table, other)]
-    with ThreadPoolExecutor(len(pair)) as threads:
-        ours, theirs = threads.map(
-            lambda conn, text: bounded(conn, seconds, lambda: conn.one(text)), pair, statements
-        )
-    return ours is not None and ours == theirs
 
 
 def count_lacking(

@@ -174,13 +174,8 @@ def count_lacking(table: TableName, other: TableName, key: Key) -> str:
     )
 
 
-def key_digest(table: TableName, key: Key, columns: Sequence[Column]) -> str:
-    """Rows and order-independent digest of a table's keys: equal for equal sets of keys.
-
-    A fifth of the cost of the join; texts come with their lengths, so that no two keys read alike.
-    No index is forced: of InnoDB every index has the key's columns, and the server takes the
-    smallest.  Of a table that is not in memory that is a small part to read.
-    """
+def hashed_keys(key: Key, columns: Sequence[Column]) -> str:
+    """A row's key as one text; texts come with their lengths, so that no two keys read alike."""
     texts = {column.name for column in columns if column.charset is not None}
     parts = []
     for part in key.columns:
@@ -189,9 +184,44 @@ def key_digest(table: TableName, key: Key, columns: Sequence[Column]) -> str:
             parts.append(f"LENGTH({name})")
             name = f"CONVERT({name} USING binary)"
         parts.append(name)
+    return f"CONCAT_WS('|', {', '.join(parts)})"
+
+
+def key_digest(table: TableName, keys: str, index: str = "") -> str:
+    """Rows and order-independent digest of a table's keys (`hashed_keys`): equal for equal sets.
+
+    A fifth of the cost of the join.  Without an `index` none is forced: of InnoDB every index has
+    the key's columns, and the server takes the smallest.  Of a table that is not in memory that
+    is a small part to read.
+    """
+    force = f" FORCE INDEX ({quote_name(index)})" if index else ""
     return (
-        f"SELECT COUNT(*), COALESCE(SUM(CRC32(CRC32(CONCAT_WS('|', {', '.join(parts)})))), 0) "
-        f"FROM {quote_table(table)}"
+        f"SELECT COUNT(*), COALESCE(SUM(CRC32(CRC32({keys}))), 0) FROM {quote_table(table)}{force}"
+    )
+
+
+# MySQL shows what it has kept of a table's statistics for a day otherwise.
+FRESH_STATISTICS = "SET SESSION information_schema_stats_expiry = 0"
+
+
+def last_write(table: TableName) -> str:
+    """Unix seconds of the last change to an InnoDB table, and now; NULL: not known.
+
+    No row where that cannot be relied on: of partitions each is forgotten by itself.
+    """
+    return (
+        "SELECT UNIX_TIMESTAMP(UPDATE_TIME), UNIX_TIMESTAMP() FROM information_schema.TABLES "
+        f"WHERE TABLE_SCHEMA = {quote_text(table.schema)} "
+        f"AND TABLE_NAME = {quote_text(table.name)} AND ENGINE = 'InnoDB' "
+        "AND CREATE_OPTIONS NOT LIKE '%partitioned%'"
+    )
+
+
+def transactions_since(second: int) -> str:
+    """How many open transactions are as old as that, or older; their times are the system's."""
+    return (
+        "SELECT COUNT(*) FROM information_schema.INNODB_TRX "
+        f"WHERE CONVERT_TZ(trx_started, 'SYSTEM', '+00:00') <= FROM_UNIXTIME({second:d})"
     )
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from tablevault.errors import CannotComplete, ConsentNeeded, Unsupported
 from tablevault.model import Finding, Key, TableDef, TableName
-from tablevault.mysql import catalog, ddl, ddl_spelling, relations, sql_tables, triggers
+from tablevault.mysql import catalog, ddl, ddl_spelling, keysets, relations, sql_tables, triggers
 from tablevault.mysql.connect import Connection
+from tablevault.mysql.keysets import SeenKeys
 from tablevault.mysql.relations import Link, Orphans
 from tablevault.ops.cutover_plan import Plan
 from tablevault.ops.hands import Hands
@@ -27,17 +28,23 @@ def lacking_rows(hands: Hands, table: TableName, other: TableName) -> int | None
 
 
 def rows_apart(
-    hands: Hands, table: TableName, other: TableName, *, both: bool = True
+    hands: Hands,
+    table: TableName,
+    other: TableName,
+    *,
+    both: bool = True,
+    seen: SeenKeys | None = None,
 ) -> tuple[int | None, int | None]:
     """How many rows of `table` have a key that `other` lacks, and the other way round.
 
     Without a key, or where keys do not compare: how many rows more it has.  None where neither
-    could be counted within COUNT_S, and for what was not asked for.
+    could be counted within COUNT_S, and for what was not asked for.  `seen` is what is known of
+    the keys of both already.
     """
     hands.narrator.doing(f"comparing the keys of {table} and {other}")
     definition = _definition(hands.looker, table)
     pair = (hands.looker, hands.main)
-    if definition and relations.same_keys(pair, definition, other, COUNT_S):
+    if definition and keysets.same_keys(pair, definition, other, COUNT_S, seen):
         return 0, 0
     key = definition.key if definition else None
     found = _count_lacking(hands, table, other, key)

@@ -15,6 +15,7 @@ from tablevault.errors import CannotComplete, UsageError
 from tablevault.events import Observer, Reporter, silent
 from tablevault.model import Snapshot, TableName
 from tablevault.mysql.connect import ConnectOptions
+from tablevault.mysql.keysets import SeenKeys
 from tablevault.names import new_run_id
 from tablevault.ops import remains, ways
 from tablevault.ops.building import Building, work_off
@@ -195,7 +196,7 @@ def _carry_out(site: Building, board: Board) -> RestoreResult:
     site = replace(site, jobs=board.jobs)  # one that was to come as a tablespace may not have
     aside(reporter, "writing the journal", lambda: site.journal.append("proven all"))
     if site.options.swap:
-        swapped = _swap(site.target, site.journal, reporter, site.options)
+        swapped = _swap(site.target, site.journal, reporter, site.options, board.seen_keys)
         kept = {table.table: table.kept for table in swapped.tables}
         result = _result(site, "swapped", kept, (*hints, *swapped.hints))
         return replace(result, findings=swapped.findings)
@@ -208,7 +209,11 @@ def _expected(site: Building) -> Estimate | None:
 
 
 def _swap(
-    target: ConnectOptions, journal: Journal, reporter: Reporter, options: RestoreOptions
+    target: ConnectOptions,
+    journal: Journal,
+    reporter: Reporter,
+    options: RestoreOptions,
+    seen: Mapping[TableName, SeenKeys],
 ) -> SwapResult:
     reporter.begin_phase("swapping")
     wishes = Wishes(
@@ -217,7 +222,7 @@ def _swap(
         kill_blockers=options.kill_blockers,
         allow_orphans=options.allow_orphans,
     )
-    return swap_proven(target, journal, reporter, wishes)
+    return swap_proven(target, journal, reporter, wishes, seen)
 
 
 def _resume_swap(
@@ -232,7 +237,7 @@ def _resume_swap(
         raise CannotComplete(f"run {state.run} is {state.status}: there is nothing to resume")
     reporter.begin_phase("planning", "what the dead run left")
     aside(reporter, "ending what still runs", lambda: remains.end(target, state))
-    swapped = _swap(target, journal, reporter, now)
+    swapped = _swap(target, journal, reporter, now, {})
     return RestoreResult(
         run=state.run,
         snapshot=state.snapshot,

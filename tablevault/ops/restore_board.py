@@ -16,15 +16,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tablevault.events import TableProgress
+from tablevault.model import TableName
+from tablevault.mysql.keysets import SeenKeys
 from tablevault.ops.restore_tasks import (
     INDEX_COST,
     LATE_COST,
     PROVE_COST,
-    SWAP_COST,
     BuildIndex,
     CreateStaging,
     LaneLost,
     LoadGroup,
+    LookAtLive,
     MakeRoom,
     PlaceTable,
     ProveGroup,
@@ -68,7 +70,11 @@ class Board:
 
     def __post_init__(self) -> None:
         self._states = [_State(len(job.parts)) for job in self.jobs]
-        self.cost_total = sum(job.cost for job in self.jobs) + self.swap_cost
+        self._keys = [SeenKeys() for _ in self.jobs]
+        self.cost_total = self._cost_total()
+
+    def _cost_total(self) -> float:
+        return sum(job.cost for job in self.jobs) + self.swap_cost
 
     @property
     def bytes_total(self) -> int:
@@ -78,7 +84,12 @@ class Board:
     @property
     def swap_cost(self) -> float:
         """What the swap costs after all is proven; 0 when there will be none."""
-        return SWAP_COST * self.bytes_total if self.swap else 0.0
+        return sum(job.swap_cost for job in self.jobs) if self.swap else 0.0
+
+    @property
+    def seen_keys(self) -> dict[TableName, SeenKeys]:
+        """What was seen of the keys of live tables, and of their replacements."""
+        return {job.target: keys for job, keys in zip(self.jobs, self._keys, strict=True)}
 
     def first_tasks(self) -> list[tuple[Task, float]]:
         """What can begin at once, with priorities; the largest tables first."""
@@ -99,7 +110,11 @@ class Board:
         state = self._states[task.job.index]
         match task:
             case MakeRoom(job, room):
-                return [(PlaceTable(job, room), self._turn(_LONG, job))]
+                # IMPORT is one thread of the server: a core is idle beside it
+                return [(PlaceTable(job, room), self._turn(_LONG, job)), *self._look(job)]
+            case LookAtLive(job, live):
+                self._keys[job.index] = dataclasses.replace(self._keys[job.index], live=live)
+                return []
             case CreateStaging(job) | PlaceTable(job):
                 return self._after_create(job)
             case LoadGroup(job):
@@ -117,10 +132,11 @@ class Board:
             case BuildIndex(job, number):
                 state.indexes_done += 1
                 return self._next_index(job, ProveRows(job, number))
-            case ProveRows(job) if job.lane is not None:
-                return self._after_proof(job)
-            case ProveRows(job):
-                return self._after_late_proof(job)
+            case ProveRows(job, _, keys):
+                if keys is not None:
+                    seen = self._keys[job.index]
+                    self._keys[job.index] = dataclasses.replace(seen, restored=keys)
+                return self._after_proof(job) if job.lane else self._after_late_proof(job)
             case ProveTable(job):
                 state.done = True
                 state.step = "proven"
@@ -178,7 +194,8 @@ class Board:
         by_rows = dataclasses.replace(job.lane.otherwise, replace_staging=True, strewn=job.strewn)
         self.jobs = tuple(by_rows if job.index == one.index else one for one in self.jobs)
         self._states[job.index] = _State(len(by_rows.parts))
-        self.cost_total += by_rows.cost - job.cost
+        self._keys[job.index] = SeenKeys()
+        self.cost_total = self._cost_total()
         return [(CreateStaging(by_rows), _FIRST)]
 
     def _after_load(self, task: LoadGroup) -> list[tuple[Task, float]]:
@@ -199,7 +216,14 @@ class Board:
         return self._next_index(job) if state.step == "proving" else []
 
     def _after_rows(self, job: TableJob) -> list[tuple[Task, float]]:
-        return self._next_index(job, None if job.lasting else ProveRows(job))
+        tasks = self._next_index(job, None if job.lasting else ProveRows(job))
+        # one index after the other is built, each by one thread of the server
+        return tasks + self._look(job) if job.indexes else tasks
+
+    def _look(self, job: TableJob) -> list[tuple[Task, float]]:
+        """At the live table, before a swap; nothing waits for it but the swap."""
+        wanted = self.swap and job.looked_at
+        return [(LookAtLive(job), self._turn(_LATE, job))] if wanted else []
 
     def _next_index(
         self, job: TableJob, beside: ProveRows | None = None

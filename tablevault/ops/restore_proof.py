@@ -10,8 +10,18 @@ from collections.abc import Callable
 
 from tablevault.errors import CannotComplete, ProofFailed
 from tablevault.model import Digest, KeyRange
-from tablevault.mysql import catalog, ddl, ddl_spelling, relations, sql_digest, sql_tables
+from tablevault.mysql import (
+    catalog,
+    ddl,
+    ddl_spelling,
+    engines,
+    keysets,
+    relations,
+    sql_digest,
+    sql_tables,
+)
 from tablevault.mysql.connect import Connection
+from tablevault.mysql.keysets import KeyDigest
 from tablevault.ops.restore_tasks import LoadGroup, ProveGroup, TableJob
 
 _DELETE_ROWS = 5_000  # a statement; each is a transaction of its own
@@ -58,17 +68,22 @@ def index_stands(connection: Connection, job: TableJob, clause: str) -> bool:
     return clause in {f"ADD {index.text}" for index in built}
 
 
-def prove_rows(connection: Connection, job: TableJob, number: int | None) -> None:
+def prove_rows(connection: Connection, job: TableJob, number: int | None) -> KeyDigest | None:
     """Rows by a built index, or without a number the digest of the whole table.
 
-    Only reads, so that it runs beside the next index build.  Raises ProofFailed.
+    Only reads, so that it runs beside the next index build.  Raises ProofFailed.  Returns the
+    digest of all keys where the index tells it on the way.
     """
     if number is not None:
-        _count_by(connection, job, lambda name: name == job.index_names[number])
-        return
+        name = job.index_names[number]
+        if number == 0 and job.looked_at and _holds_keys(job):
+            return _count_keys_by(connection, job, name)
+        _count_by(connection, job, lambda one: one == name)
+        return None
     found, expected = _digest(connection, job, None), job.entry.digest
     if found != expected:
         raise _wrong(job, f"{found.rows} rows with digest {found.total}", expected)
+    return None
 
 
 def prove_table(connection: Connection, job: TableJob) -> None:
@@ -103,18 +118,45 @@ def prove_definition(connection: Connection, job: TableJob) -> None:
         )
 
 
+def _holds_keys(job: TableJob) -> bool:
+    """Whether each secondary index has the key's columns: those of InnoDB have the primary key's.
+
+    Of a versioned table they have the rows of the past as well.
+    """
+    definition = job.entry.definition
+    return (
+        definition.key is not None
+        and definition.key.name == "PRIMARY"
+        and engines.transactional(definition.engine)
+        and not any(column.system_time for column in definition.columns)
+    )
+
+
+def _count_keys_by(connection: Connection, job: TableJob, index: str) -> KeyDigest | None:
+    """Count the rows by an index and digest their keys; None when it cannot be counted by."""
+    if index not in _countable(connection, job):
+        return None
+    keys = keysets.digest_keys(connection, job.entry.definition, job.staging, index)
+    if keys is not None and keys.rows != job.entry.digest.rows:
+        raise _wrong(job, f"{keys.rows} rows by index `{index}`", job.entry.digest)
+    return keys
+
+
 def _count_by(connection: Connection, job: TableJob, wanted: Callable[[str], bool]) -> None:
     """Count the rows by each index that is wanted and can be counted by."""
-    server, columns = connection.server, job.entry.definition.columns
-    visible = sql_tables.visible_index(server.family, server.version)
-    for (raw,) in connection.query(sql_tables.countable_indexes(job.staging, visible)):
-        index = (raw or b"").decode("utf-8")
-        if not wanted(index):
-            continue
+    columns = job.entry.definition.columns
+    for index in filter(wanted, _countable(connection, job)):
         row = connection.one(sql_tables.count_by_index(job.staging, columns, index))
         counted = int(row[0] or 0) if row else 0
         if counted != job.entry.digest.rows:
             raise _wrong(job, f"{counted} rows by index `{index}`", job.entry.digest)
+
+
+def _countable(connection: Connection, job: TableJob) -> list[str]:
+    server = connection.server
+    visible = sql_tables.visible_index(server.family, server.version)
+    rows = connection.query(sql_tables.countable_indexes(job.staging, visible))
+    return [(raw or b"").decode("utf-8") for (raw,) in rows]
 
 
 def _digest(connection: Connection, job: TableJob, key_range: KeyRange | None) -> Digest:

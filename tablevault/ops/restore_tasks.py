@@ -7,19 +7,25 @@ from dataclasses import dataclass
 
 from tablevault.model import Chunk, RowGroup, ServerInfo, TableEntry, TableName
 from tablevault.mysql import engines
+from tablevault.mysql.keysets import KeyDigest, LiveKeys
 from tablevault.rows.kinds import ColumnSpec
 from tablevault.vault.placing import Owner, Placement
 
 # What a step costs beside loading and proving the table's rows once, for the percentage and the
-# remaining time.  Measured with two loaders on lineitem, 6 M rows: 48 s for the rows, 8 s an index
-# build, 1.7 s for the final counts, 4.3 s for what the swap looks at.
-INDEX_COST = 0.17
-FINAL_COST = 0.04
-SWAP_COST = 0.09
-PLACE_COST = 0.06  # a byte of a tablespace: unpacked, written, taken in
-PROVE_COST = 0.12  # a byte of rows that are proven without being loaded
+# remaining time.  Measured with two loaders on lineitem, 6 M rows: 12 s for loading, 9 s for two
+# index builds with the late proofs beside them, 0.4 s for the last count, 1 s for what the swap
+# looks at, or nothing where that was done before; as a tablespace 2.2 s until the server has it,
+# 3.3 s for the proofs.
+INDEX_COST = 0.16
+FINAL_COST = 0.03
+SWAP_COST = 0.07
+LOOKED_COST = 0.01  # the swap, where the live table was looked at before
+PLACE_COST = 0.075  # a byte of a tablespace: unpacked, written, taken in
+PROVE_COST = 0.16  # a byte of rows that are proven without being loaded
 LATE_COST = 0.25  # the part of a byte of rows that is its proof, where that comes later
-COUNT_COST = 0.01  # the same, for counting them by one index
+COUNT_COST = 0.02  # the same, for counting them by one index
+PLACED_COST = 0.005  # the final proof of a tablespace
+LOOK_FROM_BYTES = 64 << 20  # below it the swap's own look takes less than its questions
 FIXED_COST_BYTES = 200_000.0  # creating and proving even an empty table takes its time
 
 
@@ -58,6 +64,17 @@ class TableJob:
     strewn: tuple[Placement, ...] = ()  # files of tries that came to nothing, removed before it is
 
     @property
+    def looked_at(self) -> bool:
+        """Whether keys are looked at before all is proven: of a small table it saves nothing."""
+        return self.keyed and self.entry.wire_bytes >= LOOK_FROM_BYTES
+
+    @property
+    def swap_cost(self) -> float:
+        """Of the swap, in the same bytes."""
+        early = self.looked_at and (self.indexes or self.lane is not None)
+        return self.entry.wire_bytes * (LOOKED_COST if early else SWAP_COST)
+
+    @property
     def keyed(self) -> bool:
         """Whether row groups can be proven one by one."""
         return self.entry.definition.key is not None
@@ -87,7 +104,7 @@ class TableJob:
     def cost(self) -> float:
         """All its steps, in bytes of rows."""
         if self.lane is not None:
-            weight = PROVE_COST + COUNT_COST * len(self.index_names) + FINAL_COST
+            weight = PROVE_COST + COUNT_COST * len(self.index_names) + PLACED_COST
             return FIXED_COST_BYTES + self.placing_cost + self.entry.wire_bytes * weight
         weight = 1.0 + INDEX_COST * len(self.indexes) + FINAL_COST
         return FIXED_COST_BYTES + self.entry.wire_bytes * weight
@@ -188,11 +205,21 @@ class BuildIndex:
 class ProveRows:
     """What is proven beside other steps: rows by the index of that number, once it is there.
 
-    Without a number the whole digest, of a table without a key.
+    Without a number the whole digest, of a table without a key.  The first index tells the
+    digest of all keys as well, where it has them: it comes back with the task.
     """
 
     job: TableJob
     number: int | None = None
+    keys: KeyDigest | None = None
+
+
+@dataclass(frozen=True)
+class LookAtLive:
+    """Take the digest of the live table's keys while a core is idle; comes back with it."""
+
+    job: TableJob
+    keys: LiveKeys | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +234,7 @@ Task = (
     | LoadGroup
     | BuildIndex
     | ProveRows
+    | LookAtLive
     | ProveTable
     | MakeRoom
     | PlaceTable
@@ -233,10 +261,12 @@ def describe(task: Task) -> str:
             return f"loading chunk {task.chunk.index}, row group {task.group} of {table}"
         case BuildIndex(job, number):
             return f"building index {number + 1} of {len(job.indexes)} of {table}"
+        case LookAtLive():
+            return f"looking at the keys of {table} as it is"
         case ProveRows(job, number):
             if number is None:
                 return f"proving all rows of {table}"
-            return f"counting {table} by index {number + 1} of {len(job.indexes)}"
+            return f"counting {table} by index {number + 1} of {len(job.index_names)}"
         case ProveTable():
             return f"proving {table}"
 

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tablevault.errors import (
     CannotComplete,
@@ -22,12 +22,12 @@ from tablevault.errors import (
     TablevaultError,
 )
 from tablevault.events import Event, Retrying
+from tablevault.mysql import keysets, sql_tables
 from tablevault.mysql import session as sessions
-from tablevault.mysql import sql_tables
 from tablevault.mysql.connect import Connection
 from tablevault.ops import lane_place, remains
+from tablevault.ops.cutover_checks import COUNT_S
 from tablevault.ops.lane_place import Tools
-from tablevault.ops.loading import load_group
 from tablevault.ops.restore_proof import (
     clear_group,
     group_stands,
@@ -41,6 +41,7 @@ from tablevault.ops.restore_tasks import (
     CreateStaging,
     LaneLost,
     LoadGroup,
+    LookAtLive,
     MakeRoom,
     PlaceTable,
     ProveGroup,
@@ -53,9 +54,11 @@ from tablevault.ops.restore_tasks import (
 )
 from tablevault.ops.retrying import Patience
 from tablevault.ops.terms import Terms
-from tablevault.vault.chunk import ChunkReader
 from tablevault.vault.journal import Journal
 from tablevault.vault.store import Store
+
+if TYPE_CHECKING:
+    from tablevault.vault.chunk import ChunkReader
 
 _HELD_LOOK_S = 0.1
 R = TypeVar("R")
@@ -147,7 +150,11 @@ class Loader:
             case BuildIndex(job, number):
                 self._build_index(job, number)
             case ProveRows(job, index):
-                prove_rows(self.connection, job, index)
+                keys = prove_rows(self.connection, job, index)
+                return dataclasses.replace(task, keys=keys)
+            case LookAtLive(job):
+                live = keysets.look(self.connection, job.target, COUNT_S)
+                return LookAtLive(job, live)
             case ProveTable(job):
                 prove_table(self.connection, job)
                 self._journal.append("table proven", table=job.index)
@@ -234,6 +241,9 @@ class Loader:
 
     def _load(self, task: LoadGroup) -> LoadGroup:
         """One row group: one transaction, as a rule proven by the server before it is committed."""
+        # Arrow is slow to import, and tables that come as tablespaces have no need of it.
+        from tablevault.ops.loading import load_group
+
         where = {"table": task.job.index, "chunk": task.chunk.index, "group": task.group}
         if task.found and task.job.keyed and group_stands(self.connection, task):
             return dataclasses.replace(task, late=False)
@@ -278,6 +288,8 @@ class Loader:
                 return reader
             reader.close()
             self._reader = None
+        from tablevault.vault.chunk import ChunkReader
+
         definition = task.job.entry.definition
         reader = ChunkReader(self._store, self._snapshot, definition, task.chunk, task.job.specs)
         self._reader = (task.chunk.path, reader)

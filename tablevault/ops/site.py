@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tablevault.errors import CannotComplete
 from tablevault.model import Finding, TableName
 from tablevault.mysql import relations
 from tablevault.mysql.connect import ConnectOptions
+from tablevault.mysql.keysets import SeenKeys
 from tablevault.ops import cutover_checks as checks
 from tablevault.ops.cutover_plan import Move, Plan
 from tablevault.ops.hands import Hands
@@ -51,6 +52,7 @@ class Site:
     state: RunState
     narrator: Narrator
     wishes: Wishes
+    seen: Mapping[TableName, SeenKeys] = field(default_factory=dict)  # by the live table's name
 
     @property
     def partition(self) -> str:

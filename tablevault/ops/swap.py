@@ -11,12 +11,14 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tablevault.errors import CannotComplete, ConnectionLost, ServerUnavailable, TablevaultError
 from tablevault.events import Observer, Reporter, silent
+from tablevault.model import TableName
 from tablevault.mysql.connect import ConnectOptions
+from tablevault.mysql.keysets import SeenKeys
 from tablevault.ops import remains, ways
 from tablevault.ops.hands import open_hands
 from tablevault.ops.lane_remains import remove_offline
@@ -98,10 +100,14 @@ def cleanup(
 
 
 def swap_proven(
-    target: ConnectOptions, journal: Journal, reporter: Reporter, wishes: Wishes
+    target: ConnectOptions,
+    journal: Journal,
+    reporter: Reporter,
+    wishes: Wishes,
+    seen: Mapping[TableName, SeenKeys],
 ) -> SwapResult:
-    """The cut-over at the end of `restore --swap`, within the same run."""
-    return _beside(target, journal, reporter, wishes, swap_tables)
+    """The cut-over at the end of `restore --swap`, within the same run, which has `seen` keys."""
+    return _beside(target, journal, reporter, wishes, swap_tables, seen)
 
 
 def clean_up(
@@ -152,6 +158,7 @@ def _beside(
     reporter: Reporter,
     wishes: Wishes,
     step: Callable[[Site], SwapResult],
+    seen: Mapping[TableName, SeenKeys] | None = None,
 ) -> SwapResult:
     """Carry out `step` in a thread; when it is cut off, see that nothing is left half done."""
     narrator = Narrator("connecting")
@@ -162,7 +169,7 @@ def _beside(
         state = replay(reporter.run, journal.entries)
         log_bin = bool(state.options.get("log_bin", True))
         with open_hands(target, journal, narrator, log_bin=log_bin) as hands:
-            opened.append(Site(target, hands, journal, state, narrator, wishes))
+            opened.append(Site(target, hands, journal, state, narrator, wishes, seen or {}))
             if interrupted.is_set():  # while it connected: there was nothing to abort then
                 raise CannotComplete("interrupted before it began")
             return step(opened[0])

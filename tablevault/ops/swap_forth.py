@@ -76,7 +76,8 @@ def _look_before(
                     "for the rows carried over",
                     hint="swap without it, and copy the rows from the kept table by hand",
                 )
-        found, missing = checks.rows_apart(hands, move.target, move.incoming)
+        seen = site.seen.get(move.target)
+        found, missing = checks.rows_apart(hands, move.target, move.incoming, seen=seen)
         counted[move.target], only_restored[str(move.target)] = found, missing
         if found is None:
             hands.narrator.hint(

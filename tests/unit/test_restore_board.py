@@ -21,13 +21,16 @@ from tablevault.model import (
     TableEntry,
     TableName,
 )
+from tablevault.mysql.keysets import KeyDigest, LiveKeys, SeenKeys
 from tablevault.ops.restore_board import Board
 from tablevault.ops.restore_tasks import (
+    LOOK_FROM_BYTES,
     BuildIndex,
     CreateStaging,
     Lane,
     LaneLost,
     LoadGroup,
+    LookAtLive,
     MakeRoom,
     PlaceTable,
     ProveGroup,
@@ -248,3 +251,50 @@ def test_live_figures_never_pass_the_total() -> None:
     board = Board((dataclasses.replace(job(0, 1, 1, 0)),))
     (shown,) = board.progress({0: 10**9}, {0: 10**9}, {})
     assert shown.rows_done == shown.rows_total and shown.bytes_done == 1000
+
+
+def large(one: TableJob) -> TableJob:
+    entry = dataclasses.replace(one.entry, wire_bytes=LOOK_FROM_BYTES)
+    return dataclasses.replace(one, entry=entry)
+
+
+def test_a_large_live_table_is_looked_at_where_a_core_is_idle_and_once() -> None:
+    digest = KeyDigest("`id`", 10, 77)
+    live = LiveKeys(digest, "innodb:5", 1_700_000_000)
+    small, alone = job(0, 1, 1, 1), large(job(1, 1, 1, 0))  # no index is built of the second
+    rows, placed = large(job(2, 1, 1, 2)), laned(large(job(3, 1, 1, 2)))
+    for swap in (False, True):
+        jobs = (small, alone, rows, placed)
+        board = Board(jobs, swap=swap)
+        looks: list[tuple[type[Task], int]] = []
+        open_tasks: list[Task] = [task for task, _ in board.first_tasks()]
+        while open_tasks:
+            task = open_tasks.pop(0)
+            followers = [follower for follower, _ in board.after(task)]
+            for one in followers:
+                if isinstance(one, LookAtLive):
+                    looks.append((type(task), one.job.index))
+                    one = dataclasses.replace(one, keys=live)
+                elif isinstance(one, ProveRows) and one.number == 0:
+                    one = dataclasses.replace(one, keys=digest)
+                open_tasks.append(one)
+        assert sorted(looks, key=str) == ([(LoadGroup, 2), (MakeRoom, 3)] if swap else [])
+        both = SeenKeys(live if swap else None, digest)
+        assert board.seen_keys == {
+            small.target: SeenKeys(None, digest),
+            alone.target: SeenKeys(),
+            rows.target: both,
+            placed.target: both,
+        }
+
+
+def test_a_tablespace_that_was_given_up_leaves_nothing_that_was_seen_of_it() -> None:
+    board = Board((laned(large(job(0, 1, 1, 1))),), swap=True)
+    ((room, _),) = board.first_tasks()
+    place = next(t for t, _ in board.after(room) if isinstance(t, PlaceTable))
+    counts = next(t for t, _ in board.after(place) if isinstance(t, ProveRows))
+    board.after(dataclasses.replace(counts, keys=KeyDigest("`id`", 10, 77)))
+    groups = LaneLost(room.job, "why")
+    while not any(isinstance(t, CreateStaging) for t, _ in board.after(groups)):
+        pass
+    assert board.seen_keys == {room.job.target: SeenKeys()}
