@@ -16,19 +16,9 @@ import shutil
 from pathlib import Path
 
 import data
-from harness import (
-    OURS,
-    Contender,
-    keep,
-    name_of,
-    ours,
-    parser,
-    private_server,
-    race,
-    run,
-    server_version,
-)
+from harness import OURS, Contender, keep, name_of, ours, parser, race, run
 from judge import Goal, figures, judged
+from server import private_server, server_version
 
 from tablevault.demo.programs import find_program
 from tablevault.demo.server import PrivateServer

@@ -12,7 +12,8 @@ import argparse
 from typing import Any
 
 import data
-from harness import keep, parser, private_server, say, server_version, three_steps
+from harness import keep, parser, say, three_steps
+from server import private_server, server_version
 
 from tablevault.demo.server import PrivateServer
 

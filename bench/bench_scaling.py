@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import data
-from harness import keep, name_of, parser, private_server, say, server_version, three_steps
+from harness import keep, name_of, parser, say, three_steps
+from server import private_server, server_version
 
 from tablevault.demo.server import PrivateServer
 

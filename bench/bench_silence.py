@@ -28,22 +28,9 @@ from pathlib import Path
 from typing import Any
 
 import data
-from harness import (
-    OURS,
-    Contender,
-    RunFailed,
-    environment,
-    keep,
-    name_of,
-    ours,
-    parser,
-    private_server,
-    run,
-    say,
-    server_version,
-    settle,
-)
+from harness import OURS, Contender, RunFailed, environment, keep, name_of, ours, parser, run, say
 from rivals import Rivals
+from server import private_server, server_version, settle
 
 from tablevault.demo.server import PrivateServer
 

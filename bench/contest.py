@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import data
-from harness import Contender, keep, name_of, parser, private_server, race, server_version
+from harness import Contender, keep, name_of, parser, race
 from judge import Goal, figures, judged
 from rivals import Rivals
+from server import private_server, server_version
 
 from tablevault.demo.server import PrivateServer
 

@@ -1,4 +1,4 @@
-"""What every measurement shares: options, a server, timed runs side by side, results.
+"""What every measurement shares: options, timed runs side by side, results.
 
 Contenders run interleaved (A B C A B C), so that whatever else the machine does falls on all of
 them; each run is one process tree under `wait4`.  This module stays light on imports: a child's
@@ -23,14 +23,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from server import SERVERS, settle
+
 import tablevault
 from tablevault.demo.server import PrivateServer
 
 HERE = Path(__file__).resolve().parent
 OURS = "tablevault"
-# Bytes of directory: the same for every scale, and for a unit of it (measured: table, replacement
-# and the sort files of its indexes; dumps of all contenders; binary log).
-_ROOM_BYTES, _ROOM_BYTES_PER_SCALE = 2 << 30, 11 << 30
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -79,6 +78,9 @@ def parser(text: str) -> argparse.ArgumentParser:
     made.add_argument("--scale", type=float, default=0.2, help="TPC-H scale factor (default 0.2)")
     made.add_argument("--rounds", type=int, default=2, help="runs of each contender (default 2)")
     made.add_argument("--threads", type=int, default=2, help="workers of each (default 2)")
+    made.add_argument(
+        "--server", choices=SERVERS, default="mariadb", help="mariadb: as this machine has it"
+    )
     made.add_argument("--binlog", action="store_true", help="with the binary log on")
     made.add_argument("--buffer-pool", default="2G", metavar="SIZE")
     made.add_argument("--redo-log", default="512M", metavar="SIZE")
@@ -86,23 +88,6 @@ def parser(text: str) -> argparse.ArgumentParser:
     made.add_argument("--quick", action="store_true", help="leave the slow contenders out")
     made.add_argument("--results", type=Path, metavar="DIR", help="keep the figures there, as JSON")
     return made
-
-
-@contextlib.contextmanager
-def private_server(
-    options: argparse.Namespace, bytes_per_scale: int = _ROOM_BYTES_PER_SCALE
-) -> Iterator[PrivateServer]:
-    """A server of the stated size, on tmpfs where there is room for the scale."""
-    room = _ROOM_BYTES + int(options.scale * bytes_per_scale)
-    with PrivateServer(
-        buffer_pool=options.buffer_pool,
-        redo_log=options.redo_log,
-        binlog=options.binlog,
-        room_bytes=room,
-    ) as server:
-        if not server.directory.is_relative_to("/dev/shm"):
-            say(f"no {room >> 30} GiB free on tmpfs: the figures will be those of a disk")
-        yield server
 
 
 # ---------------------------------------------------------------- running
@@ -162,11 +147,6 @@ def race(contenders: Sequence[Contender], server: PrivateServer, rounds: int) ->
             one.runs.append(measure)
             one.size_bytes = one.after()
             say(f"round {number}/{rounds}  {one.name:<34} {measure.wall_s:7.2f} s")
-
-
-def settle(server: PrivateServer) -> None:
-    """Let the server write what earlier runs left dirty, so that nobody pays for another."""
-    server.sql("SET GLOBAL innodb_log_checkpoint_now = ON")
 
 
 def three_steps(server: PrivateServer, table: str, threads: int) -> Iterator[tuple[str, Measure]]:
@@ -287,14 +267,10 @@ def our_versions() -> dict[str, str]:
     return found
 
 
-def server_version(server: PrivateServer) -> str:
-    """As the server says it."""
-    return server.sql("SELECT VERSION()").strip()
-
-
 def name_of(what: str, table: str, options: argparse.Namespace) -> str:
-    """The name of a result: one file for each table, scale and binary log."""
-    return f"{what}-{table}-sf{options.scale:g}" + ("-binlog" if options.binlog else "")
+    """The name of a result: one file for each table, scale, server and binary log."""
+    server = "" if options.server == "mariadb" else f"-{options.server}"
+    return f"{what}-{table}-sf{options.scale:g}{server}" + ("-binlog" if options.binlog else "")
 
 
 def _rounded(value: Any) -> Any:

@@ -20,7 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import data
-from harness import cpu_s, environment, ours, parser, private_server, run, settle
+from harness import cpu_s, environment, ours, parser, run
+from server import private_server, settle
 
 from tablevault.demo.server import PrivateServer
 

@@ -22,7 +22,8 @@ from typing import Any
 import data
 import pyarrow as pa
 import pyarrow.parquet as pq
-from harness import parser, private_server
+from harness import parser
+from server import private_server
 
 from tablevault.model import KeyRange, TableDef, TableName
 from tablevault.mysql import catalog, sql

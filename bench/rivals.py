@@ -1,7 +1,7 @@
 """The other tools, as Debian ships them and as PATH has them: how each dumps and loads one table.
 
 Every rival gets its own best: split into pieces for its threads, and a restore of what it dumped
-itself.  What is not installed is left out and named.
+itself.  What is not installed is left out and named.  DuckDB is that of duck.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import data
+from duck import DuckDB, installed
 from harness import Contender, RunFailed, folder_bytes, remove, run, say
 
 from tablevault.demo.server import PrivateServer
@@ -62,6 +63,8 @@ class Rivals:
                     after=lambda: _measured(file),
                 )
             )
+        if duckdb := self._duckdb():
+            found.append(duckdb.dumper(self.rows))
         return found
 
     def _mydumper(self, program: Path, folder: Path, options: list[str]) -> list[str]:
@@ -90,6 +93,9 @@ class Rivals:
         access = f"--defaults-file={self._access()}"
         return [program, access, "--single-transaction", "--quick", data.SCHEMA, self.table]
 
+    def _duckdb(self) -> DuckDB | None:
+        return installed(self.server, self.table, self.threads, self.place)
+
     # ------------------------------------------------------------ loading
 
     def loaders(self, quick: bool) -> list[Contender]:
@@ -111,8 +117,8 @@ class Rivals:
                     stdin=file,
                 )
             )
-        if not quick and (loader := self._mariadb_import()):
-            found.append(loader)
+        if not quick:
+            found += filter(None, (self._mariadb_import(), self._duckdb_load()))
         return found
 
     def _myloader(
@@ -145,7 +151,20 @@ class Rivals:
             TARGET,
             *map(str, self._pieces()),
         ]
-        loader = self._loader("mariadb-import, all indexes in place", command)
+        return self._in_place("mariadb-import", command)
+
+    def _duckdb_load(self) -> Contender | None:
+        duckdb = self._duckdb()
+        if duckdb is None:
+            return None
+        run(duckdb.dump(), self.server)
+        loader = self._in_place(duckdb.name, duckdb.load(TARGET))
+        loader.note = "from zstd Parquet; one connection, one transaction"
+        return loader
+
+    def _in_place(self, name: str, command: list[str]) -> Contender:
+        """A loader that wants its table to be there: it gets an empty one with all its indexes."""
+        loader = self._loader(f"{name}, all indexes in place", command)
         loader.before = lambda: self._empty_table(indexes=True)
         return loader
 

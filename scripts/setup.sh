@@ -15,6 +15,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
 VENV=${VENV:-.venv}
+# Of DuckDB as a rival, and of its mysql extension: it loads in its own version alone.
+DUCKDB=1.5.5
 # Debian keeps server programs where an ordinary account does not look.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -106,6 +108,19 @@ need_rivals() {
     (apt_install "measuring beside other tools" "$package") ||
       say "without $package its rows are left out"
   done
+  need_duckdb
+}
+
+need_duckdb() {  # in an environment of its own: our tests want a newer DuckDB
+  local home=$VENV/rivals
+  [ "$("$home/bin/python" bench/duckdb_copy.py version 2>/dev/null)" = "$DUCKDB" ] && return
+  say "measuring beside other tools: installing DuckDB $DUCKDB and its mysql extension into $home"
+  local log; log=$(mktemp)
+  (need_python && need_venv_module && "$PYTHON" -m venv --clear "$home" &&
+    "$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+      "duckdb==$DUCKDB" "duckdb-extension-mysql-scanner==$DUCKDB"
+  ) </dev/null >"$log" 2>&1 || say "without DuckDB its rows are left out: $(tail -n 1 "$log")"
+  rm -f "$log"
 }
 
 # ---------------------------------------------------------------- the virtual environment
