@@ -34,11 +34,12 @@ def arm(when: str) -> None:
         os.kill(os.getpid(), signal.SIGINT if side == "interrupt" else signal.SIGKILL)
 
     def armed(self: Journal, kind: str, **fields: Any) -> Entry:
-        here = (not only or kind == only) and next(count) == fatal
-        if here and side != "after":
+        counted = not only or kind == only
+        if side != "after" and counted and next(count) == fatal:
             bomb()
         entry = append(self, kind, **fields)
-        if here and side == "after":
+        # counted only now: those before it are on disk then, whichever thread appended them
+        if side == "after" and counted and next(count) == fatal:
             bomb()
         return entry
 
