@@ -13,16 +13,18 @@ from pathlib import Path
 import pytest
 
 from tablevault.demo.programs import find_program
-from tablevault.errors import SnapshotUnusable, TablevaultError, Unsupported
+from tablevault.errors import CannotComplete, SnapshotUnusable, TablevaultError, Unsupported
 from tablevault.events import Event, Hint, Progress
 from tablevault.model import KeptFile, Snapshot, TableName, TablespaceFiles
 from tablevault.ops.checkup import RESTORE, Advice, Severity, fine
 from tablevault.ops.doctor import DoctorOptions, doctor
 from tablevault.ops.options import RestoreOptions, RestoreResult
 from tablevault.ops.restore import restore
+from tablevault.vault import placing
 from tablevault.vault.catalog import resolve
 from tablevault.vault.journal import Entry, read_journal
 from tablevault.vault.manifest import encode_manifest
+from tablevault.vault.placing import Owner, Placement
 from tablevault.vault.records import features_of
 from tablevault.vault.store import open_store
 from tests.faults.place import wait_for
@@ -313,6 +315,32 @@ def test_the_tablespace_of_another_table_is_not_taken_in(scene: Scene) -> None:
     scene.edit("orders", kept_of(scene, "notes"))
     result = scene.restore()
     assert lanes(result) == {"orders": "logical", "notes": "tablespace"}
+    scene.assert_back()
+
+
+@pytest.mark.parametrize("lane", ["auto", "tablespace"])
+def test_what_the_server_takes_in_with_a_warning_is_not_believed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, lane: str
+) -> None:
+    """Without its .cfg it goes in unchecked, with a warning: whatever the file holds.
+
+    MariaDB refuses tables with secondary indexes then by itself.
+    """
+    scene.take("notes")
+    put = placing.put_in_place
+
+    def without_description(at: Placement, cfg: bytes, owner: Owner) -> None:
+        put(at, cfg, owner)
+        at.cfg.unlink()
+
+    monkeypatch.setattr(placing, "put_in_place", without_description)
+    if lane == "tablespace":
+        with pytest.raises(CannotComplete, match=r"\.notes with a warning: .*(cfg|schema)"):
+            scene.restore(lane)
+        assert scene.server.value("SELECT COUNT(*) FROM notes", scene.schema) == "0"
+        return
+    assert lanes(scene.restore(lane)) == {"notes": "logical"}
+    assert "took in the tablespace" in scene.hints and "with a warning" in scene.hints
     scene.assert_back()
 
 
