@@ -131,11 +131,11 @@ class Board:
                 return self._after_proof(job)
             case BuildIndex(job, number):
                 state.indexes_done += 1
-                return self._next_index(job, ProveRows(job, number))
-            case ProveRows(job, _, keys):
-                if keys is not None:
+                return self._next_index(job, self._count_by(job, number))
+            case ProveRows(job):
+                if task.keys is not None:
                     seen = self._keys[job.index]
-                    self._keys[job.index] = dataclasses.replace(seen, restored=keys)
+                    self._keys[job.index] = dataclasses.replace(seen, restored=task.keys)
                 return self._after_proof(job) if job.lane else self._after_late_proof(job)
             case ProveTable(job):
                 state.done = True
@@ -174,7 +174,7 @@ class Board:
         """All that a table by its rows is proven by on its way, at once."""
         state = self._states[job.index]
         state.placed, state.step = True, "proving"
-        tasks: list[Task] = [ProveRows(job, number) for number in range(len(job.index_names))]
+        tasks: list[Task] = [self._count_by(job, number) for number in range(len(job.index_names))]
         if job.lasting:
             tasks += [ProveGroup(job, chunk, group) for chunk, group in job.parts]
         else:
@@ -222,8 +222,14 @@ class Board:
 
     def _look(self, job: TableJob) -> list[tuple[Task, float]]:
         """At the live table, before a swap; nothing waits for it but the swap."""
-        wanted = self.swap and job.looked_at
-        return [(LookAtLive(job), self._turn(_LATE, job))] if wanted else []
+        return [(LookAtLive(job), self._turn(_LATE, job))] if self._looks_at(job) else []
+
+    def _count_by(self, job: TableJob, number: int) -> ProveRows:
+        """The first index tells the keys on the way."""
+        return ProveRows(job, number, digests_keys=number == 0 and self._looks_at(job))
+
+    def _looks_at(self, job: TableJob) -> bool:
+        return self.swap and job.looked_at
 
     def _next_index(
         self, job: TableJob, beside: ProveRows | None = None

@@ -22,7 +22,7 @@ from tablevault.mysql import (
 )
 from tablevault.mysql.connect import Connection
 from tablevault.mysql.keysets import KeyDigest
-from tablevault.ops.restore_tasks import LoadGroup, ProveGroup, TableJob
+from tablevault.ops.restore_tasks import LoadGroup, ProveGroup, ProveRows, TableJob
 
 _DELETE_ROWS = 5_000  # a statement; each is a transaction of its own
 
@@ -68,15 +68,16 @@ def index_stands(connection: Connection, job: TableJob, clause: str) -> bool:
     return clause in {f"ADD {index.text}" for index in built}
 
 
-def prove_rows(connection: Connection, job: TableJob, number: int | None) -> KeyDigest | None:
+def prove_rows(connection: Connection, task: ProveRows) -> KeyDigest | None:
     """Rows by a built index, or without a number the digest of the whole table.
 
     Only reads, so that it runs beside the next index build.  Raises ProofFailed.  Returns the
-    digest of all keys where the index tells it on the way.
+    digest of all keys where that is asked for and the index has them.
     """
-    if number is not None:
-        name = job.index_names[number]
-        if number == 0 and job.looked_at and _holds_keys(job):
+    job = task.job
+    if task.number is not None:
+        name = job.index_names[task.number]
+        if task.digests_keys and _holds_keys(job):
             return _count_keys_by(connection, job, name)
         _count_by(connection, job, lambda one: one == name)
         return None

@@ -205,12 +205,13 @@ class BuildIndex:
 class ProveRows:
     """What is proven beside other steps: rows by the index of that number, once it is there.
 
-    Without a number the whole digest, of a table without a key.  The first index tells the
-    digest of all keys as well, where it has them: it comes back with the task.
+    Without a number the whole digest, of a table without a key.  `digests_keys`: the digest of
+    all keys as well, if the index has them; it comes back with the task.
     """
 
     job: TableJob
     number: int | None = None
+    digests_keys: bool = False
     keys: KeyDigest | None = None
 
 

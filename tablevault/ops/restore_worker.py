@@ -149,9 +149,8 @@ class Loader:
                 return self._load(task)
             case BuildIndex(job, number):
                 self._build_index(job, number)
-            case ProveRows(job, index):
-                keys = prove_rows(self.connection, job, index)
-                return dataclasses.replace(task, keys=keys)
+            case ProveRows():
+                return dataclasses.replace(task, keys=prove_rows(self.connection, task))
             case LookAtLive(job):
                 live = keysets.look(self.connection, job.target, COUNT_S)
                 return LookAtLive(job, live)

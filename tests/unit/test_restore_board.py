@@ -275,13 +275,13 @@ def test_a_large_live_table_is_looked_at_where_a_core_is_idle_and_once() -> None
                 if isinstance(one, LookAtLive):
                     looks.append((type(task), one.job.index))
                     one = dataclasses.replace(one, keys=live)
-                elif isinstance(one, ProveRows) and one.number == 0:
+                elif isinstance(one, ProveRows) and one.digests_keys:
                     one = dataclasses.replace(one, keys=digest)
                 open_tasks.append(one)
         assert sorted(looks, key=str) == ([(LoadGroup, 2), (MakeRoom, 3)] if swap else [])
-        both = SeenKeys(live if swap else None, digest)
+        both = SeenKeys(live, digest) if swap else SeenKeys()
         assert board.seen_keys == {
-            small.target: SeenKeys(None, digest),
+            small.target: SeenKeys(),
             alone.target: SeenKeys(),
             rows.target: both,
             placed.target: both,
