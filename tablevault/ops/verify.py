@@ -8,7 +8,8 @@ proven least recently.  The list of a table's chunks is read and checked each ti
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from tablevault.ops.selection import select_entries
 from tablevault.ops.verify_terms import Extent, VaultVerifyResult
 from tablevault.vault import verify as checks
 from tablevault.vault.catalog import list_snapshots, missing_manifests, resolve
+from tablevault.vault.files import allow_locks
 from tablevault.vault.memory import Memory
 from tablevault.vault.store import Store
 
@@ -105,6 +107,7 @@ def verify_vault(
         own += aside(reporter, "reading the journals", lambda: damaged_journals(state_dir))
         for finding in own:
             tell_finding(reporter, finding)
+        allow_locks(len(listed))
         subjects = [
             _subject(reporter, store, item.snapshot, ())
             for item in listed
@@ -198,10 +201,18 @@ def _check(
         hints: list[str] = []
         # also of a check that is interrupted: what it has proven is proven
         stack.callback(lambda: hints.extend(_remember(reporter, subjects, crew.done, extent.depth)))
-        done = crew.run([check for _, check in todo])
+        done = _by_snapshot(crew.run([check for _, check in todo]))
     for hint in hints:
         reporter.hint(hint)
-    return [_result(reporter, one, done, extent.depth) for one in subjects], tuple(hints)
+    results = [_result(reporter, one, done[one.snapshot.id], extent.depth) for one in subjects]
+    return results, tuple(hints)
+
+
+def _by_snapshot(done: Sequence[Checked]) -> Mapping[str, list[Checked]]:
+    found: defaultdict[str, list[Checked]] = defaultdict(list)
+    for checked in done:
+        found[checked.check.snapshot.id].append(checked)
+    return found
 
 
 def _remember(
@@ -212,8 +223,9 @@ def _remember(
     What cannot be kept is proven again the next time.
     """
     hints = []
+    parts = _by_snapshot(done)
     for one in subjects:
-        mine = [checked for checked in done if checked.check.snapshot.id == one.snapshot.id]
+        mine = parts[one.snapshot.id]
         for checked in mine:
             entry, place = checked.check.entry, checked.check.place
             if checked.findings:
@@ -229,9 +241,8 @@ def _remember(
 
 
 def _result(
-    reporter: Reporter, subject: _Subject, done: Sequence[Checked], depth: str
+    reporter: Reporter, subject: _Subject, mine: Sequence[Checked], depth: str
 ) -> VerifyResult:
-    mine = [checked for checked in done if checked.check.snapshot.id == subject.snapshot.id]
     found = [finding for checked in mine for finding in checked.findings]
     return VerifyResult(
         run=reporter.run,

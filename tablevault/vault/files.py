@@ -10,6 +10,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import resource
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from tablevault.errors import LockedByRun
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 TEMPORARY_PREFIX = ".writing-"  # of a file not yet committed
+_OTHER_FILES = 256  # that a process has open beside its locks
 
 
 class NewFile:
@@ -183,6 +185,20 @@ def flock_now(descriptor: int, what: str, *, quote: bool = True, shared: bool = 
             f"{what} is locked by another run" + (f" ({owner})" if owner else ""),
             hint="wait until it has ended, or stop it",
         ) from None
+
+
+def allow_locks(count: int) -> None:
+    """Let this process hold `count` locks at once, as far as it may: each is an open file.
+
+    1,024 open files are what a process may usually have until it asks for more.
+    """
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + _OTHER_FILES
+    if most != resource.RLIM_INFINITY:
+        wanted = min(wanted, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def make_folders(path: Path) -> None:
