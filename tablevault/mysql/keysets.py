@@ -7,16 +7,18 @@ was not written to since.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tablevault.errors import CannotComplete, StatementFailed, Unsupported
-from tablevault.model import TableDef, TableName
+from tablevault.errors import StatementFailed, TablevaultError
+from tablevault.model import ServerInfo, TableDef, TableName
 from tablevault.mysql import catalog, sql_relations
 from tablevault.mysql.identity import identities
 from tablevault.mysql.relations import bounded
+from tablevault.mysql.server import same_start
 
 if TYPE_CHECKING:
     from tablevault.mysql.connect import Connection
@@ -37,11 +39,13 @@ class KeyDigest:
 
 @dataclass(frozen=True)
 class LiveKeys:
-    """What was seen of a live table: which table it was, and how long nobody had written to it."""
+    """What was seen of a live table: which it was, and since when nobody had written to it."""
 
     digest: KeyDigest
     identity: str
     written_s: int  # Unix seconds, as the server remembers its last change
+    clock_s: float  # how far the server's clock was before ours, which never steps
+    server: ServerInfo
 
 
 @dataclass(frozen=True)
@@ -67,18 +71,21 @@ def look(conn: Connection, table: TableName, seconds: float) -> LiveKeys | None:
     """The keys of a live table; None where nothing would be saved or known by it.
 
     That is: no such table, none that is understood here, no key, not done within `seconds`, one
-    that is being written to, or a server that would not tell later whether it was.
+    that is being written to, or a server that would not tell later whether it was.  Whatever
+    goes wrong is no failure either: the swap looks by itself.  Then the connection may be lost.
     """
     try:
         definition = catalog.table_definition(conn, table, identity=False)
         identity = _identity(conn, table)
-        written_s = _quiet_since(conn, table)
-        if identity is None or written_s is None:
+        times = _quiet(conn, table)
+        if identity is None or times is None:
             return None
         digest = bounded(conn, seconds, lambda: digest_keys(conn, definition, table))
-    except (StatementFailed, Unsupported, CannotComplete):
+    except TablevaultError:
         return None
-    return None if digest is None else LiveKeys(digest, identity, written_s)
+    if digest is None:
+        return None
+    return LiveKeys(digest, identity, times.written_s, times.clock_s, conn.server)
 
 
 def stands(conn: Connection, table: TableName, seen: LiveKeys) -> bool:
@@ -87,10 +94,17 @@ def stands(conn: Connection, table: TableName, seen: LiveKeys) -> bool:
     False where the server does not remember: it forgets when it starts, and when it closes a
     table to make room for others.
     """
-    times = _times(conn, table)
-    return (
-        times is not None and times[0] == seen.written_s and _identity(conn, table) == seen.identity
-    )
+    try:
+        times = _times(conn, table)
+        return (
+            times is not None
+            and times.written_s == seen.written_s
+            and abs(times.clock_s - seen.clock_s) < MARGIN_S
+            and same_start(conn.server, seen.server)
+            and _identity(conn, table) == seen.identity
+        )
+    except StatementFailed:
+        return False
 
 
 def same_keys(
@@ -132,24 +146,30 @@ def _identity(conn: Connection, table: TableName) -> str | None:
     return found if found.startswith("innodb:") else None
 
 
-def _quiet_since(conn: Connection, table: TableName) -> int | None:
+@dataclass(frozen=True)
+class _Times:
+    written_s: int
+    now_s: int  # of the same clock
+    clock_s: float
+
+
+def _quiet(conn: Connection, table: TableName) -> _Times | None:
     """When the table was last written to, if the same second cannot come up once more.
 
     MySQL remembers when a transaction committed, MariaDB when it began: one that is as old as the
     last change, and still open, would be remembered by that second again.
     """
     times = _times(conn, table)
-    if times is None or times[0] >= times[1] - MARGIN_S:
+    if times is None or times.written_s >= times.now_s - MARGIN_S:
         return None
-    row = conn.one(sql_relations.transactions_since(times[0] + 1))
-    return None if row is None or int(row[0] or 0) else times[0]
+    row = conn.one(sql_relations.transactions_since(times.written_s + 1))
+    return None if row is None or int(row[0] or 0) else times
 
 
-def _times(conn: Connection, table: TableName) -> tuple[int, int] | None:
+def _times(conn: Connection, table: TableName) -> _Times | None:
     """When the table was last written to, and now; None where the server does not remember."""
-    if conn.server.family == "mysql":
-        conn.execute(sql_relations.FRESH_STATISTICS)
     row = conn.one(sql_relations.last_write(table))
     if row is None or row[0] is None or row[1] is None:
         return None
-    return int(row[0]), int(row[1])
+    written_s, now_s = int(row[0]), int(row[1])
+    return _Times(written_s, now_s, now_s - time.monotonic())

@@ -9,6 +9,7 @@ from tablevault.model import Column, Key, TableName
 from tablevault.mysql.session import DEFINING_SQL_MODE
 from tablevault.mysql.sql import force_index, quote_name, quote_table, quote_text
 
+_BYTES = frozenset({"binary", "varbinary", "bit", "tinyblob", "blob", "mediumblob", "longblob"})
 SEEN_AS = "tv_seen"
 UNLOCK = "UNLOCK TABLES"
 NOTHING = "DO 0"  # takes up a kill that came too late for the statement it was meant for
@@ -177,11 +178,13 @@ def count_lacking(table: TableName, other: TableName, key: Key) -> str:
 def hashed_keys(key: Key, columns: Sequence[Column]) -> str:
     """A row's key as one text; texts come with their lengths, so that no two keys read alike."""
     texts = {column.name for column in columns if column.charset is not None}
+    bytes_ = {column.name for column in columns if column.data_type in _BYTES}
     parts = []
     for part in key.columns:
         name = quote_name(part.name)
-        if part.name in texts:
+        if part.name in texts | bytes_:
             parts.append(f"LENGTH({name})")
+        if part.name in texts:
             name = f"CONVERT({name} USING binary)"
         parts.append(name)
     return f"CONCAT_WS('|', {', '.join(parts)})"
@@ -200,14 +203,11 @@ def key_digest(table: TableName, keys: str, index: str = "") -> str:
     )
 
 
-# MySQL shows what it has kept of a table's statistics for a day otherwise.
-FRESH_STATISTICS = "SET SESSION information_schema_stats_expiry = 0"
-
-
 def last_write(table: TableName) -> str:
     """Unix seconds of the last change to an InnoDB table, and now; NULL: not known.
 
-    No row where that cannot be relied on: of partitions each is forgotten by itself.
+    No row where that cannot be relied on: of partitions each is forgotten by itself.  MySQL keeps
+    such figures for a day unless the session says otherwise, as ours do.
     """
     return (
         "SELECT UNIX_TIMESTAMP(UPDATE_TIME), UNIX_TIMESTAMP() FROM information_schema.TABLES "

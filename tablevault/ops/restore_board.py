@@ -110,7 +110,7 @@ class Board:
         state = self._states[task.job.index]
         match task:
             case MakeRoom(job, room):
-                # IMPORT is one thread of the server: a core is idle beside it
+                # beside its IMPORT, which is one thread of the server, a core is idle
                 return [(PlaceTable(job, room), self._turn(_LONG, job)), *self._look(job)]
             case LookAtLive(job, live):
                 self._keys[job.index] = dataclasses.replace(self._keys[job.index], live=live)
@@ -222,14 +222,11 @@ class Board:
 
     def _look(self, job: TableJob) -> list[tuple[Task, float]]:
         """At the live table, before a swap; nothing waits for it but the swap."""
-        return [(LookAtLive(job), self._turn(_LATE, job))] if self._looks_at(job) else []
+        return [(LookAtLive(job), self._turn(_LATE, job))] if job.looked_at else []
 
     def _count_by(self, job: TableJob, number: int) -> ProveRows:
         """The first index tells the keys on the way."""
-        return ProveRows(job, number, digests_keys=number == 0 and self._looks_at(job))
-
-    def _looks_at(self, job: TableJob) -> bool:
-        return self.swap and job.looked_at
+        return ProveRows(job, number, digests_keys=number == 0 and job.looked_at)
 
     def _next_index(
         self, job: TableJob, beside: ProveRows | None = None

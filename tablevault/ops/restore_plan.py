@@ -130,6 +130,7 @@ def _plan_job(
         indexes=tuple(f"ADD {index.text}" for index in deferred),
         index_names=tuple(index.name for index in deferred),
         server_version=snapshot.server.version,
+        looks=options.swap and options.partition is None and options.threads > 1,
     )
 
 

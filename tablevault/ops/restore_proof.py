@@ -14,7 +14,6 @@ from tablevault.mysql import (
     catalog,
     ddl,
     ddl_spelling,
-    engines,
     keysets,
     relations,
     sql_digest,
@@ -128,7 +127,7 @@ def _holds_keys(job: TableJob) -> bool:
     return (
         definition.key is not None
         and definition.key.name == "PRIMARY"
-        and engines.transactional(definition.engine)
+        and definition.engine.lower() == "innodb"
         and not any(column.system_time for column in definition.columns)
     )
 

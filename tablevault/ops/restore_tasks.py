@@ -26,6 +26,7 @@ LATE_COST = 0.25  # the part of a byte of rows that is its proof, where that com
 COUNT_COST = 0.02  # the same, for counting them by one index
 PLACED_COST = 0.005  # the final proof of a tablespace
 LOOK_FROM_BYTES = 64 << 20  # below it the swap's own look takes less than its questions
+LOOK_TO_ROWS = 100_000_000  # some 20 s of one core; after 30 s a look is given up
 FIXED_COST_BYTES = 200_000.0  # creating and proving even an empty table takes its time
 
 
@@ -60,18 +61,24 @@ class TableJob:
     replace_staging: bool = False  # a dead run's staging table of that name is dropped first
     server_version: tuple[int, int, int] = (0, 0, 0)  # which wrote the definition
     sample: frozenset[tuple[int, int]] | None = None  # chunk and row group; None: all of them
+    looks: bool = False  # whether there is a swap of the whole table, and a worker to look before
     lane: Lane | None = None  # None: by its rows
     strewn: tuple[Placement, ...] = ()  # files of tries that came to nothing, removed before it is
 
     @property
     def looked_at(self) -> bool:
-        """Whether keys are looked at before all is proven: of a small table it saves nothing."""
-        return self.keyed and self.entry.wire_bytes >= LOOK_FROM_BYTES
+        """Whether keys are looked at before all is proven.
+
+        Of a small table it saves nothing, a large one would not be done in time.
+        """
+        entry = self.entry
+        fits = entry.wire_bytes >= LOOK_FROM_BYTES and entry.digest.rows <= LOOK_TO_ROWS
+        return self.looks and self.keyed and fits
 
     @property
     def swap_cost(self) -> float:
         """Of the swap, in the same bytes."""
-        early = self.looked_at and (self.indexes or self.lane is not None)
+        early = self.looked_at and (self.indexes or (self.lane and self.index_names))
         return self.entry.wire_bytes * (LOOKED_COST if early else SWAP_COST)
 
     @property

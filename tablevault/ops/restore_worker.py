@@ -166,7 +166,7 @@ class Loader:
 
         The coordinator says why it waits, and bounds it.
         """
-        if not isinstance(task, LoadGroup | BuildIndex | PlaceTable):
+        if not isinstance(task, LoadGroup | BuildIndex | PlaceTable | LookAtLive):
             return
         while self.held:
             self.holding = True
@@ -224,6 +224,8 @@ class Loader:
     def _gives_up_lane(self, task: Task, error: TablevaultError) -> bool:
         """Whether the task's table begins anew by its rows, journalled if so."""
         job = task.job
+        if isinstance(task, LookAtLive):  # nothing of the tablespace's
+            return False
         tries = self._placings + (job.lane.tries if job.lane else 0)
         if not lane_place.may_be_lost(job, error, tries):
             return False

@@ -79,11 +79,11 @@ def description(facts: TablespaceFacts, blocks: Iterable[Block]) -> dict[str, An
                     "offset": one.stored_at,
                     "stored": one.stored,
                     "sha256": one.sha256,
-                    "stored_sha256": one.stored_sha256,
                 }
                 if one.stored
                 else {}
             )
+            | ({"stored_sha256": one.stored_sha256} if one.stored_sha256 else {})
             for one in blocks
         ],
     }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from tablevault.errors import CannotComplete, ConnectionLost, StatementFailed, TablevaultError
 from tablevault.model import TableName
-from tablevault.mysql import keysets
+from tablevault.mysql import keysets, sql_relations
 from tablevault.mysql.catalog import table_definition
 from tablevault.mysql.connect import Connection, connect
 from tablevault.mysql.keysets import LiveKeys, SeenKeys, digest_keys, look, same_keys, stands
+from tablevault.mysql.sql_relations import key_digest
 from tests.servers import Server
 
 WAIT_S = 30.0
@@ -131,8 +134,61 @@ def test_what_the_server_would_not_remember_is_not_looked_at(
         "CREATE TABLE keyless (v INT); INSERT INTO keyless VALUES (1);",
         database,
     )
+    settle()
     for name in ("untouched", "p", "mine", "keyless", "absent"):
         assert look(conn, TableName(database, name), WAIT_S) is None, name
+
+
+def test_a_look_that_fails_is_none(
+    conn: Connection, table: TableName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The swap looks by itself, so that nothing is to be lost by one that came to nothing."""
+    for error in (
+        ConnectionLost("gone"),
+        CannotComplete("refused"),
+        StatementFailed("no", errno=1),
+    ):
+
+        def fail(*_: object, error: TablevaultError = error, **__: object) -> None:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(keysets, "digest_keys", fail)
+            assert look(conn, table, WAIT_S) is None
+
+
+def test_it_does_not_stand_by_another_clock_or_server(conn: Connection, table: TableName) -> None:
+    found = seen(conn, table)
+    other = dataclasses.replace(found.server, uuid="another", started_at=1)
+    assert stands(conn, table, found)
+    assert not stands(conn, table, dataclasses.replace(found, server=other))
+    assert not stands(conn, table, dataclasses.replace(found, clock_s=found.clock_s + 3600))
+
+
+def test_the_first_index_is_scanned_alone_for_its_keys(
+    conn: Connection, server: Server, table: TableName
+) -> None:
+    """So that it proves that index, as a count of it would."""
+    definition = table_definition(conn, table)
+    assert definition.key is not None
+    keys = sql_relations.hashed_keys(definition.key, definition.columns)
+    plan = server.query(f"EXPLAIN FORMAT=TRADITIONAL {key_digest(table, keys, 'p')}"
+                        if server.family == "mysql"
+                        else f"EXPLAIN {key_digest(table, keys, 'p')}")  # fmt: skip
+    assert "p" in plan[0] and "Using index" in str(plan[0][-1])
+
+
+def test_keys_do_not_read_alike(conn: Connection, server: Server, database: str) -> None:
+    for number, kind in enumerate(("VARCHAR(9)", "VARBINARY(9)")):
+        server.sql(
+            f"CREATE TABLE a{number} (x {kind}, y {kind}, PRIMARY KEY (x, y));"
+            f"CREATE TABLE b{number} LIKE a{number};"
+            f"INSERT INTO a{number} VALUES ('a|', 'b'); INSERT INTO b{number} VALUES ('a', '|b')",
+            database,
+        )
+        one, two = TableName(database, f"a{number}"), TableName(database, f"b{number}")
+        definition = table_definition(conn, one)
+        assert digest_keys(conn, definition, one) != digest_keys(conn, definition, two)
 
 
 def test_what_was_seen_saves_a_scan_and_nothing_else(

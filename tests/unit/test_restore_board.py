@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,14 +19,15 @@ from tablevault.model import (
     KeyColumn,
     KeyRange,
     RowGroup,
+    ServerInfo,
     TableDef,
     TableEntry,
     TableName,
 )
 from tablevault.mysql.keysets import KeyDigest, LiveKeys, SeenKeys
+from tablevault.ops import restore_tasks
 from tablevault.ops.restore_board import Board
 from tablevault.ops.restore_tasks import (
-    LOOK_FROM_BYTES,
     BuildIndex,
     CreateStaging,
     Lane,
@@ -78,6 +81,27 @@ shapes = st.lists(
 )
 
 
+def looking(one: TableJob, looks: bool) -> TableJob:
+    """Looked at before a swap, however small it is."""
+    return dataclasses.replace(one, looks=looks)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def every_size_is_looked_at() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restore_tasks, "LOOK_FROM_BYTES", 0)
+        yield
+
+
+def steps_of(done: list[Task], one: TableJob) -> list[Task]:
+    """All but the looks, for which nothing waits."""
+    return [t for t in done if t.job.index == one.index and not isinstance(t, LookAtLive)]
+
+
+def looks_of(done: list[Task], one: TableJob) -> list[Task]:
+    return [t for t in done if t.job.index == one.index and isinstance(t, LookAtLive)]
+
+
 def late(one: TableJob, number: int) -> TableJob:
     may = one.keyed and one.indexes
     return dataclasses.replace(one, late=min(number, len(one.parts)) if may else 0)
@@ -88,7 +112,7 @@ def test_whatever_the_order_every_step_happens_once_and_in_turn(
     tables: list[tuple[int, int, int, bool]], chance: random.Random, swap: bool
 ) -> None:
     jobs = tuple(
-        late(job(n, *shape, keyed=keyed), chance.randrange(5))
+        late(looking(job(n, *shape, keyed=keyed), swap), chance.randrange(5))
         for n, (*shape, keyed) in enumerate(tables)
     )
     board = Board(jobs, swap=swap)
@@ -106,7 +130,7 @@ def test_whatever_the_order_every_step_happens_once_and_in_turn(
     assert shares == sorted(shares) and shares[-1] <= 1.0
     assert board.cost_done(board.progress({}, {}, {}), {}) + board.swap_cost == board.cost_total
     for one in jobs:
-        mine = [task for task in done if task.job.index == one.index]
+        mine = steps_of(done, one)
         assert isinstance(mine[0], CreateStaging) and isinstance(mine[-1], ProveTable)
         loads = [(t.chunk.index, t.group) for t in mine if isinstance(t, LoadGroup)]
         assert len(loads) == len(set(loads)) == sum(len(c.row_groups) for c in one.chunks)
@@ -125,6 +149,7 @@ def test_whatever_the_order_every_step_happens_once_and_in_turn(
         for at, number in proofs:
             if number is not None:
                 assert at > mine.index(BuildIndex(one, number))
+        assert len(looks_of(done, one)) == (1 if swap and one.keyed and one.indexes else 0)
         kinds = [type(task) for task in mine]
         last_load = max((n for n, k in enumerate(kinds) if k is LoadGroup), default=0)
         first_index = min((n for n, k in enumerate(kinds) if k is BuildIndex), default=len(kinds))
@@ -147,7 +172,10 @@ def laned(one: TableJob) -> TableJob:
 def test_a_tablespace_is_proven_as_loaded_rows_are(
     tables: list[tuple[int, int, int, bool]], chance: random.Random
 ) -> None:
-    jobs = [laned(job(n, *shape, keyed=keyed)) for n, (*shape, keyed) in enumerate(tables)]
+    jobs = [
+        looking(laned(job(n, *shape, keyed=keyed)), bool(chance.randrange(2)))
+        for n, (*shape, keyed) in enumerate(tables)
+    ]
     board = Board(tuple(jobs))
     open_tasks: list[Task] = [task for task, _ in board.first_tasks()]
     done: list[Task] = []
@@ -159,7 +187,7 @@ def test_a_tablespace_is_proven_as_loaded_rows_are(
         shares.append(board.cost_done(board.progress({}, {}, {}), {}) / board.cost_total)
     assert shares == sorted(shares) and round(shares[-1], 9) == 1.0
     for one in jobs:
-        mine = [task for task in done if task.job.index == one.index]
+        mine = steps_of(done, one)
         assert [type(task) for task in mine[:2]] == [MakeRoom, PlaceTable]
         assert isinstance(mine[-1], ProveTable)
         groups = [(t.chunk.index, t.group) for t in mine if isinstance(t, ProveGroup)]
@@ -175,19 +203,23 @@ def test_a_tablespace_is_proven_as_loaded_rows_are(
 def test_a_tablespace_that_fails_anywhere_begins_anew_by_rows(
     chance: random.Random, failing: int
 ) -> None:
-    one = laned(job(0, 2, 2, 2))
+    one = looking(laned(job(0, 2, 2, 2)), bool(chance.randrange(2)))
     board = Board((one,))
     open_tasks: list[Task] = [task for task, _ in board.first_tasks()]
     done: list[Task] = []
+    lost = False
     while open_tasks:
         task = open_tasks.pop(chance.randrange(len(open_tasks)))
-        if len(done) == failing and task.job.lane is not None:
+        of_the_lane = task.job.lane is not None and not isinstance(task, LookAtLive)
+        if len(done) >= failing and of_the_lane and not lost:
+            lost = True
             task = LaneLost(task.job, "why")
         done.append(task)
         open_tasks += [follower for follower, _ in board.after(task)]
-    [lost] = [n for n, task in enumerate(done) if isinstance(task, LaneLost)]
+    done = steps_of(done, one)
+    [lost_at] = [n for n, task in enumerate(done) if isinstance(task, LaneLost)]
     [create] = [n for n, task in enumerate(done) if isinstance(task, CreateStaging)]
-    assert lost < create and not any(task.job.lane is not None for task in done[create:])
+    assert lost_at < create and not any(task.job.lane is not None for task in done[create:])
     anew = done[create].job
     assert anew.replace_staging and anew.strewn == one.strewn  # nothing stays of the tablespace
     loads = [(t.chunk.index, t.group) for t in done if isinstance(t, LoadGroup)]
@@ -253,18 +285,16 @@ def test_live_figures_never_pass_the_total() -> None:
     assert shown.rows_done == shown.rows_total and shown.bytes_done == 1000
 
 
-def large(one: TableJob) -> TableJob:
-    entry = dataclasses.replace(one.entry, wire_bytes=LOOK_FROM_BYTES)
-    return dataclasses.replace(one, entry=entry)
+SERVER = ServerInfo("mariadb", (10, 11, 14), "10.11.14-MariaDB", "db1:3306", 1_700_000_000)
 
 
-def test_a_large_live_table_is_looked_at_where_a_core_is_idle_and_once() -> None:
+def test_a_live_table_is_looked_at_where_a_core_is_idle_and_once() -> None:
     digest = KeyDigest("`id`", 10, 77)
-    live = LiveKeys(digest, "innodb:5", 1_700_000_000)
-    small, alone = job(0, 1, 1, 1), large(job(1, 1, 1, 0))  # no index is built of the second
-    rows, placed = large(job(2, 1, 1, 2)), laned(large(job(3, 1, 1, 2)))
+    live = LiveKeys(digest, "innodb:5", 1_700_000_000, 0.0, SERVER)
+    keyless, alone = job(0, 1, 1, 1, keyed=False), job(1, 1, 1, 0)  # no index is built of it
+    rows, placed = job(2, 1, 1, 2), laned(job(3, 1, 1, 2))
     for swap in (False, True):
-        jobs = (small, alone, rows, placed)
+        jobs = tuple(dataclasses.replace(one, looks=swap) for one in (keyless, alone, rows, placed))
         board = Board(jobs, swap=swap)
         looks: list[tuple[type[Task], int]] = []
         open_tasks: list[Task] = [task for task, _ in board.first_tasks()]
@@ -281,7 +311,7 @@ def test_a_large_live_table_is_looked_at_where_a_core_is_idle_and_once() -> None
         assert sorted(looks, key=str) == ([(LoadGroup, 2), (MakeRoom, 3)] if swap else [])
         both = SeenKeys(live, digest) if swap else SeenKeys()
         assert board.seen_keys == {
-            small.target: SeenKeys(),
+            keyless.target: SeenKeys(),
             alone.target: SeenKeys(),
             rows.target: both,
             placed.target: both,
@@ -289,7 +319,7 @@ def test_a_large_live_table_is_looked_at_where_a_core_is_idle_and_once() -> None
 
 
 def test_a_tablespace_that_was_given_up_leaves_nothing_that_was_seen_of_it() -> None:
-    board = Board((laned(large(job(0, 1, 1, 1))),), swap=True)
+    board = Board((dataclasses.replace(laned((job(0, 1, 1, 1))), looks=True),), swap=True)
     ((room, _),) = board.first_tasks()
     place = next(t for t, _ in board.after(room) if isinstance(t, PlaceTable))
     counts = next(t for t, _ in board.after(place) if isinstance(t, ProveRows))
@@ -298,3 +328,18 @@ def test_a_tablespace_that_was_given_up_leaves_nothing_that_was_seen_of_it() -> 
     while not any(isinstance(t, CreateStaging) for t, _ in board.after(groups)):
         pass
     assert board.seen_keys == {room.job.target: SeenKeys()}
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "rows", "looked"), [(63, 9, False), (64, 9, True), (64, 10**9, False)]
+)
+def test_of_what_size_a_live_table_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, megabytes: int, rows: int, looked: bool
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(restore_tasks, "LOOK_FROM_BYTES", 64 << 20)
+    one = looking(job(0, 1, 1, 1), True)
+    entry = dataclasses.replace(one.entry, wire_bytes=megabytes << 20, digest=Digest(rows, rows, 7))
+    one = dataclasses.replace(one, entry=entry)
+    assert one.looked_at is looked
+    assert not dataclasses.replace(one, looks=False).looked_at
