@@ -14,7 +14,7 @@ from pathlib import Path
 
 import data
 from contest import contest
-from harness import OURS, Contender, RunFailed, ours, run
+from harness import OURS, Contender, RunFailed, ours, put_away, run
 from judge import Goal
 from rivals import Rivals
 
@@ -45,7 +45,7 @@ def _contenders(
                 raise RunFailed(f"{table} did not come by lane {lane}")
             if server.sql(f"CHECKSUM TABLE {table}") != before:
                 raise RunFailed(f"{table} is not what it was")
-            run(ours("cleanup", done["run"], *common, server=server), server)
+            put_away(done["run"], common, server)
 
         arguments = ["latest", table, "--swap", "--lane", lane, "--json", *common, *threads]
         return Contender(

@@ -16,13 +16,7 @@ from pathlib import Path
 
 import data
 from contest import contest
-from harness import (
-    OURS,
-    Contender,
-    RunFailed,
-    ours,
-    run,
-)
+from harness import OURS, Contender, RunFailed, ours, put_away, run
 from judge import Goal
 from rivals import Rivals
 
@@ -57,7 +51,7 @@ def _ours(server: PrivateServer, options: argparse.Namespace, place: Path) -> Co
         done = json.loads(result.read_text())
         if server.sql(f"CHECKSUM TABLE {table}") != before:
             raise RunFailed(f"{table} is not what it was")
-        run(ours("cleanup", done["run"], *common, server=server), server)
+        put_away(done["run"], common, server)
 
     arguments = ["latest", table, "--swap", "--json", *common, *threads]
     return Contender(

@@ -172,6 +172,12 @@ def three_steps(server: PrivateServer, table: str, threads: int) -> Iterator[tup
     remove(vault)
 
 
+def put_away(run_id: str, where: Sequence[str], server: PrivateServer) -> None:
+    """Let the table that was live be live again, as the next run is to find what this one found."""
+    for step in ("rollback", "cleanup"):
+        run(ours(step, run_id, *where, server=server), server)
+
+
 def folder_bytes(path: Path) -> int:
     """Bytes of all files below a folder, or of the one file."""
     if path.is_file():
