@@ -239,4 +239,7 @@ class Reporter:
 
 def to_record(event: Event) -> dict[str, Any]:
     """The event as one JSON object: its fields and `type`, the class name."""
-    return {"type": type(event).__name__, **dataclasses.asdict(event)}
+    record = {"type": type(event).__name__, **vars(event)}
+    if isinstance(event, Progress):  # `asdict` takes ten times as long, with thousands of tables
+        record["tables"] = tuple(dict(vars(table)) for table in event.tables)
+    return record

@@ -24,7 +24,7 @@ from tablevault.mysql.connect import Connection
 from tablevault.mysql.relations import Link
 from tablevault.ops import turns
 from tablevault.ops.cutover_plan import Move, Plan
-from tablevault.ops.hands import NOT_NOW, Hands
+from tablevault.ops.hands import NOT_NOW, Hands, listed
 from tablevault.ops.trigger_moves import TriggerMoves
 
 TO_AN_END_S = 60.0  # how long foreign keys are tried to be put back after `lock_wait_s`
@@ -150,7 +150,7 @@ class Cutover:
             if forward:
                 self.fit()
             pairs = self.plan.pairs(forward)
-            what = "renaming " + ", ".join(f"{old} to {new}" for old, new in pairs)
+            what = "renaming " + listed([f"{old} to {new}" for old, new in pairs])
             if any(move.links_before or move.links_after for move in self.plan.moves):
                 self._open_window()
             self.hands.run(self.hands.main, what, sql_tables.rename_tables(pairs))
@@ -214,7 +214,8 @@ class Cutover:
             if gone is not None:
                 self._drop(gone, [link.name for link in relations.links_of(self.hands.main, gone)])
         wanted = self.plan.wanted_links(goal)
-        for table in sorted(wanted, key=lambda one: one in self.plan.targets):
+        targets = frozenset(self.plan.targets)
+        for table in sorted(wanted, key=lambda one: one in targets):
             # children first: others wait for them under a lock
             here = relations.links_of(self.hands.main, table)
             missing = [link for link in wanted[table] if not _has(here, link)]

@@ -116,14 +116,16 @@ def differences_after(hands: Hands, state: RunState, plan: Plan) -> list[Finding
     for link in relations.links_to(main, [move.aside for move in plan.moves]):
         message = f"foreign key {link} still references the table that was live"
         findings.append(Finding("foreign key", message, link.child))
+    links = {move.target: move.links_after for move in plan.moves}
     for table in state.tables:
         if table.create_sql:
-            findings += _defined_as(main, table.target, table.create_sql, plan)
+            expected = links.get(table.target, ())
+            findings += _defined_as(main, table.target, table.create_sql, expected)
     return findings
 
 
 def _defined_as(
-    connection: Connection, table: TableName, create_sql: str, plan: Plan
+    connection: Connection, table: TableName, create_sql: str, expected: Sequence[Link]
 ) -> Iterable[Finding]:
     """SHOW CREATE TABLE against the snapshot's, short of names that MySQL gives to CHECKs."""
     found = relations.definition(connection, table)
@@ -132,7 +134,6 @@ def _defined_as(
     wanted, here = relations.without_links(create_sql), relations.without_links(found)
     named = connection.server.family != "mysql"
     have = relations.links_in(found, table)
-    expected = next((m.links_after for m in plan.moves if m.target == table), ())
     findings = [
         Finding("foreign key", f"{link} is missing", table)
         for link in expected

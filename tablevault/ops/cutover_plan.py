@@ -66,8 +66,9 @@ class Plan:
     @property
     def outer_parents(self) -> tuple[TableName, ...]:
         """Tables that a target references and that do not move themselves."""
+        moving = frozenset(self.targets)
         links = (link for move in self.moves for link in move.links_before + move.links_after)
-        return _distinct(link.parent for link in links if link.parent not in self.targets)
+        return _distinct(link.parent for link in links if link.parent not in moving)
 
     @property
     def tied(self) -> bool:

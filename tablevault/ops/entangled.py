@@ -185,9 +185,9 @@ def _try_link(hands: Hands, run: str, plan: Plan, link: Link) -> None:
 
 def _refuse_taken_names(connection: Connection, run: str, plan: Plan) -> None:
     """Names of foreign keys and triggers are unique in a schema: others may have them by now."""
+    moving = frozenset(plan.targets)
     for move in plan.moves:
         schema = move.target.schema
-        moving = {one.target.name for one in plan.moves if one.target.schema == schema}
         links = [link.name for link in move.links_after if link.name]
         asked = [
             ("foreign key", links, sql_relations.holders_of_key_names),
@@ -200,7 +200,7 @@ def _refuse_taken_names(connection: Connection, run: str, plan: Plan) -> None:
         for what, names, question in asked:
             rows = connection.query(question(schema, names)) if names else []
             for holder, name in rows:
-                if relations.text(holder) not in moving:
+                if TableName(schema, relations.text(holder)) not in moving:
                     raise CannotComplete(
                         f"{what} `{relations.text(name)}` of {move.target} cannot come back: "
                         f"table {schema}.{relations.text(holder)} has one of that name",
@@ -298,7 +298,8 @@ def _among(
 
 def _outer_children(connection: Connection, targets: Sequence[TableName]) -> tuple[Link, ...]:
     found = relations.links_to(connection, targets)
-    return tuple(link for link in found if link.child not in targets)
+    moving = frozenset(targets)
+    return tuple(link for link in found if link.child not in moving)
 
 
 def _in(trigger: Trigger, others: Iterable[Trigger]) -> bool:

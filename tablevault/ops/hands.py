@@ -27,6 +27,7 @@ NOT_NOW = frozenset({1205, 1317, 3024, 1969, 1213})  # lock wait, killed by us, 
 _RENAMES_LOCKED = (8, 0, 13)
 _NOT_TOGETHER = 1785
 _SHOWN = 5
+_NAMED = 20  # tables of one step
 _SILENT_S = 3600  # dropping a large table, or looking for orphans, may take long, not for ever
 R = TypeVar("R")
 
@@ -81,7 +82,7 @@ class Hands:
         False where MySQL locks none of them: under enforce_gtid_consistency it locks no tables with
         and without transactions together.
         """
-        what = f"locking {', '.join(str(table) for table in tables)}"
+        what = f"locking {listed([str(table) for table in tables])}"
         statement = sql_relations.lock_write(tables, seen)
         try:
             self.step(what, lambda: self._within(connection, what, statement))
@@ -139,6 +140,12 @@ class Hands:
             sighting = watch.blockers(looking, table, ignore=self.ids)
             lines += [line for line in sighting.lines if line not in lines]
         return tuple(lines[:_SHOWN])
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of them, and how many more: what is said twice a second may not grow with all."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def open_hands(

@@ -7,6 +7,7 @@ written by the status's thread and never fsynced: a disk that is full costs the 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections import deque
@@ -44,10 +45,9 @@ class History:
             self._kept.append({"type": SILENCE, "time": self._said, "seconds": gap_s})
         self._said = event.time
         if self._tells(event, event.time - self._began):
-            record = to_record(event)
             if isinstance(event, Progress):
-                record["tables"] = []  # as many as there are tables, each time
-            self._kept.append(record)
+                event = dataclasses.replace(event, tables=())  # as many as tables, each time
+            self._kept.append(to_record(event))
 
     def _tells(self, event: Event, after_s: float) -> bool:
         if isinstance(event, TablePlanned):

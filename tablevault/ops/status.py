@@ -219,7 +219,7 @@ def _replace(folder: Path, record: Mapping[str, Any]) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
         with os.fdopen(os.open(temporary, flags, FILE_MODE), "w", encoding="utf-8") as file:
-            json.dump(record, file, default=str)
+            file.write(json.dumps(record, default=str))  # `dump` is four times as slow
         os.rename(temporary, folder / STATUS)
     except OSError:
         with contextlib.suppress(OSError):

@@ -18,6 +18,8 @@ from tablevault.ops.sequence_values import moves_sequence
 from tablevault.ops.settling import MOVING, carry_out, settle, tell_window
 from tablevault.ops.site import Site
 
+_MANY_TABLES = 2_000
+
 
 def swap_tables(site: Site) -> SwapResult:
     """Look, say, refuse or swap, and look again."""
@@ -41,11 +43,27 @@ def swap_tables(site: Site) -> SwapResult:
     had_live = {str(move.target): move.replaces for move in plan.moves}
     state.had_live, state.only_restored = had_live, only_restored
     site.note("swapping", had_live=had_live, plan=to_record(plan), only_restored=only_restored)
+    _tell_long_rename(site, plan)
     # The dangerous step, and the last: until here nothing live was touched, and it is undone
     # as a whole when it cannot be done as a whole.
     carry_out(site, cut, "swap given up")
     site.note("swapped", had_live=had_live)
     return _finish(site, plan, began, new_rows, cut, ids)
+
+
+def _tell_long_rename(site: Site, plan: Plan) -> None:
+    """MariaDB looks through all locks that a statement holds for each of its tables.
+
+    Measured on 10.11 and 11.8: 0.5, 2.7 and 9.8 s for 1,000, 2,000 and 4,000 tables, minutes for
+    10,000; MySQL takes 2 ms a table, however many.
+    """
+    count = len(plan.moves)
+    if count >= _MANY_TABLES and site.hands.main.server.family == "mariadb":
+        seconds = 6e-7 * count**2
+        site.narrator.hint(
+            f"one RENAME of {count:,} tables takes MariaDB some {seconds:,.0f} s, for which all of "
+            "them are locked: restore fewer tables at once to keep that short"
+        )
 
 
 def _look_before(

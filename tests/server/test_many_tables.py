@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tablevault.ops import swap_forth
 from tests.servers import Server
 from tests.support.roundtrip import pattern, put_back, take
 
@@ -49,6 +50,19 @@ def test_many_tables_in_one_snapshot(
     union = " UNION ALL ".join(f"SELECT id, v FROM t{n}" for n in range(count))
     rows = mariadb.query(f"SELECT COUNT(*), SUM(id), SUM(v) FROM ({union}) AS tables_", database)
     assert rows == [(str(count), str(count * (count - 1) // 2), "0")]
+
+
+def test_a_rename_that_takes_long_is_said_before(
+    server: Server, vault: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swap_forth, "_MANY_TABLES", 3)
+    server.sql("".join(f"CREATE TABLE t{n} (id INT PRIMARY KEY);" for n in range(3)), database)
+    taken = take(server, vault, [f"{database}.*"])
+    for count in (3, 2):
+        names = tuple(pattern(database, f"t{n}") for n in range(count))
+        done = put_back(server, vault, taken.id, patterns=names)
+        said = [hint for hint in done.hints if "one RENAME of 3 tables" in hint]
+        assert len(said) == (1 if count == 3 and server.family == "mariadb" else 0)
 
 
 def _looks_at_all(server: Server, vault: Path, schema: str, tables: int) -> list[str]:

@@ -11,6 +11,7 @@ from tablevault.model import TableName, TriggerSettings
 from tablevault.mysql.relations import links_in, nameless, without_links
 from tablevault.mysql.triggers import parse_trigger
 from tablevault.ops.cutover_plan import Move, Plan, from_record, to_record
+from tablevault.ops.hands import listed
 
 T, NEW, OLD = (TableName("s", name) for name in ("t", "new", "old"))
 CREATE = (
@@ -103,3 +104,10 @@ def test_a_plan_comes_back_from_the_journal() -> None:
     assert plan.outer_parents == (TableName("x", "y"),)
     assert plan.pairs(True) == [(T, OLD), (NEW, T), (TableName("s", "u"), OLD)]
     assert plan.pairs(False) == [(T, NEW), (OLD, T), (OLD, TableName("s", "u"))]
+
+
+def test_a_step_of_thousands_of_tables_is_still_a_line() -> None:
+    names = [f"s.t{number}" for number in range(10_000)]
+    assert listed(names[:2]) == "s.t0, s.t1"
+    assert listed(names).endswith(", s.t19 and 9,980 more")
+    assert len(listed(names)) < 200
