@@ -14,6 +14,7 @@ from server import private_server, server_version
 
 from tablevault.demo.server import PrivateServer
 
+_ON = {"mysql": ", on MySQL", "mariadb-new": ", on a newer MariaDB"}
 Contenders = Callable[[PrivateServer, argparse.Namespace, Path, Rivals], list[Contender]]
 
 
@@ -39,7 +40,7 @@ def contest(about: str, kind: str, contenders: Contenders, goals: Sequence[Goal]
         keep(
             options,
             name_of(kind, options.table, options),
-            f"{kind.capitalize()} of {options.table}, {rows:,} rows",
+            f"{kind.capitalize()} of {options.table}, {rows:,} rows{_ON.get(options.server, '')}",
             {"rows": rows, "figures": found, "goals": met},
             server=server_version(server),
         )

@@ -59,7 +59,7 @@ def test_a_rename_that_takes_long_is_said_before(
     server.sql("".join(f"CREATE TABLE t{n} (id INT PRIMARY KEY);" for n in range(3)), database)
     taken = take(server, vault, [f"{database}.*"])
     for count in (3, 2):
-        names = tuple(pattern(database, f"t{n}") for n in range(count))
+        names = tuple(f"{database}.t{n}" for n in range(count))
         done = put_back(server, vault, taken.id, patterns=names)
         said = [hint for hint in done.hints if "one RENAME of 3 tables" in hint]
         assert len(said) == (1 if count == 3 and server.family == "mariadb" else 0)
