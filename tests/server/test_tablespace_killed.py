@@ -18,6 +18,7 @@ from tablevault.events import Event, PhaseBegan
 from tablevault.vault import tablespace
 from tablevault.vault.catalog import list_snapshots
 from tablevault.vault.store import LocalStore, open_store
+from tablevault.vault.tablespace_record import Block
 from tests.servers import Server
 from tests.support.shell import Shell
 from tests.support.tablespaces import kept, slowed, take
@@ -42,11 +43,11 @@ def test_an_interruption_leaves_nothing_behind(
     if phase == "packing":
         begin = tablespace._packed
 
-        def packed(*words: Any) -> Iterator[tuple[int, int, str, bytes]]:
+        def packed(*words: Any) -> Iterator[tablespace._Packed]:
             for one in begin(*words):
                 for _ in range(100):
                     time.sleep(0.1)
-                    yield one[0], 0, "", b""  # a block of nothing
+                    yield tablespace._Packed(Block(one.block.at, 0, 0, 0, ""), b"")  # of nothing
                 yield one
 
         monkeypatch.setattr(tablespace, "_packed", packed)
