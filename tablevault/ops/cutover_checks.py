@@ -6,6 +6,7 @@ Every look is bounded in time; what could not be told in it is said, and never t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from tablevault.errors import CannotComplete, ConsentNeeded, Unsupported
 from tablevault.model import Finding, Key, TableDef, TableName
@@ -47,18 +48,22 @@ def rows_apart(
     if definition and keysets.same_keys(pair, definition, other, COUNT_S, seen):
         return 0, 0
     key = definition.key if definition else None
-    found = _count_lacking(hands, table, other, key)
-    return found, _count_lacking(hands, other, table, key) if both else None
+    hands.narrator.doing(f"counting rows that only one of {table} and {other} has")
+    with ThreadPoolExecutor(2) as threads:  # each is a scan by one thread of the server
+        other_way = threads.submit(_count_lacking, hands.main, other, table, key) if both else None
+        found = _count_lacking(hands.looker, table, other, key)
+        return found, other_way.result() if other_way else None
 
 
-def _count_lacking(hands: Hands, table: TableName, other: TableName, key: Key | None) -> int | None:
-    hands.narrator.doing(f"counting rows of {table} that {other} does not have")
+def _count_lacking(
+    connection: Connection, table: TableName, other: TableName, key: Key | None
+) -> int | None:
     if key is not None:
-        found = relations.count_lacking(hands.looker, table, other, key, COUNT_S)
+        found = relations.count_lacking(connection, table, other, key, COUNT_S)
         if found is not None:
             return found
-    ours = relations.count_rows(hands.looker, table, COUNT_S)
-    theirs = relations.count_rows(hands.looker, other, COUNT_S)
+    ours = relations.count_rows(connection, table, COUNT_S)
+    theirs = relations.count_rows(connection, other, COUNT_S)
     return None if ours is None or theirs is None else max(0, ours - theirs)
 
 
