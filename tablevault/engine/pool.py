@@ -82,6 +82,12 @@ class Pool(Generic[C, T, R]):
         self._feeders.append((source, interrupt))
         self._open += 1
 
+    def announce(self, result: R) -> None:
+        """From the thread of a worker, during a task: a result that comes before the task's own."""
+        with self._changed:
+            self._open += 1
+        self._results.put((result, None, Spent()))
+
     def run(
         self,
         on_result: Callable[[R], None],

@@ -42,7 +42,8 @@ MOST_TRIES = 2  # a server that dies of it twice is not asked a third time
 class Tools:
     """What a step works with.
 
-    `note` journals one, on disk on return; `on_bytes` hears of what was written, and may raise.
+    `note` journals one, on disk on return; `on_bytes` hears of what was written, and may raise;
+    `on_written` of the end of that, before the server takes it in.
     """
 
     connection: Connection
@@ -50,6 +51,7 @@ class Tools:
     snapshot: str
     note: Callable[..., Any]
     on_bytes: Callable[[int], None]
+    on_written: Callable[[], None]
 
 
 def make_room(tools: Tools, job: TableJob) -> Room:
@@ -97,6 +99,7 @@ def fill(room: Room | None, tools: Tools, job: TableJob) -> None:
             tools.on_bytes,
         )
         note("waiting")
+        tools.on_written()
         placing.address(at, room.space_id)
         note("addressed")
         if bring_forward(connection, room.behind):

@@ -22,6 +22,7 @@ from tablevault.ops.restore_tasks import (
     INDEX_COST,
     LATE_COST,
     PROVE_COST,
+    WRITTEN_PART,
     BuildIndex,
     CreateStaging,
     LaneLost,
@@ -34,6 +35,7 @@ from tablevault.ops.restore_tasks import (
     ProveTable,
     TableJob,
     Task,
+    Written,
 )
 
 # Priorities: what others wait for, what takes long, rows, what nobody waits for but the end; less
@@ -51,6 +53,7 @@ class _State:
     indexes_done: int = 0
     unproven_bytes: int = 0  # of `bytes_done`
     proofs_left: int = 0  # ProveRows and ProveGroup
+    written: bool = False  # its tablespace, which the server is yet to take in
     placed: bool = False
     lost: bool = False
     step: str = "waiting"
@@ -110,8 +113,13 @@ class Board:
         state = self._states[task.job.index]
         match task:
             case MakeRoom(job, room):
-                # beside its IMPORT, which is one thread of the server, a core is idle
-                return [(PlaceTable(job, room), self._turn(_LONG, job)), *self._look(job)]
+                return [(PlaceTable(job, room), self._turn(_LONG, job))]
+            case Written(job) if state.written:  # once more, after a try that failed
+                return []
+            case Written(job):
+                state.written = True
+                # one thread of the server takes it in: the look is for the core beside it
+                return self._look(job)
             case LookAtLive(job, live):
                 self._keys[job.index] = dataclasses.replace(self._keys[job.index], live=live)
                 return []
@@ -264,7 +272,7 @@ class Board:
     ) -> list[TableProgress]:
         """How far each table is, with what the loaders have sent of unfinished row groups.
 
-        `fractions` says how far a running index build or placing is.
+        `fractions` says how far a running index build is, or the writing of a tablespace.
         """
         return [
             TableProgress(
@@ -274,9 +282,7 @@ class Board:
                 bytes_done=min(
                     job.entry.wire_bytes, state.bytes_done + live_bytes.get(job.index, 0)
                 ),
-                state=state.step
-                if state.step != "placing"
-                else f"placing {fractions.get(job.index, 0.0):.0%}",
+                state=_step_shown(state, fractions.get(job.index, 0.0)),
             )
             for job, state in zip(self.jobs, self._states, strict=True)
         ]
@@ -290,10 +296,17 @@ class Board:
                 continue
             fraction = fractions.get(job.index, 0.0)
             if job.lane is not None:
-                total += job.placing_cost * (1.0 if state.placed else fraction)
+                written = WRITTEN_PART * (1.0 if state.written else fraction)
+                total += job.placing_cost * (1.0 if state.placed else written)
                 total += shown.bytes_done * PROVE_COST
                 continue
             indexes = state.indexes_done + fraction
             total += shown.bytes_done + job.entry.wire_bytes * INDEX_COST * indexes
             total -= state.unproven_bytes * LATE_COST
         return total
+
+
+def _step_shown(state: _State, fraction: float) -> str:
+    if state.step != "placing":
+        return state.step
+    return "taking in" if state.written else f"placing {fraction:.0%}"

@@ -80,6 +80,8 @@ class Crew:
         self._pool: Pool[Loader, Task, Task] = Pool(
             loaders, lambda loader, task: loader.work(task), interrupt=Loader.interrupt
         )
+        for loader in loaders:
+            loader.announce = self._pool.announce
 
     def run(self) -> None:
         """Load, index and prove everything on the board."""
@@ -205,7 +207,7 @@ class Crew:
         return rows, sizes
 
     def _fractions(self) -> dict[int, float]:
-        """How far the running index builds and placings are, by table."""
+        """How far the running index builds and the writing of tablespaces are, by table."""
         percents = self._lookout.view.percents
         fractions = {}
         for loader in self._loaders:

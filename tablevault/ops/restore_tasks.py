@@ -21,6 +21,7 @@ FINAL_COST = 0.03
 SWAP_COST = 0.07
 LOOKED_COST = 0.01  # the swap, where the live table was looked at before
 PLACE_COST = 0.075  # a byte of a tablespace: unpacked, written, taken in
+WRITTEN_PART = 0.6  # of that, until it is to be taken in
 PROVE_COST = 0.16  # a byte of rows that are proven without being loaded
 LATE_COST = 0.25  # the part of a byte of rows that is its proof, where that comes later
 COUNT_COST = 0.02  # the same, for counting them by one index
@@ -180,6 +181,13 @@ class PlaceTable:
 
 
 @dataclass(frozen=True)
+class Written:
+    """What a PlaceTable comes to on its way: the server has now to take in what was written."""
+
+    job: TableJob
+
+
+@dataclass(frozen=True)
 class ProveGroup:
     """Prove one row group whose rows are there: of a tablespace, or loaded before."""
 
@@ -246,6 +254,7 @@ Task = (
     | ProveTable
     | MakeRoom
     | PlaceTable
+    | Written
     | ProveGroup
     | LaneLost
 )
@@ -261,6 +270,8 @@ def describe(task: Task) -> str:
             return f"making room for the tablespace of {table}"
         case PlaceTable():
             return f"taking in the tablespace of {table}"
+        case Written():
+            return f"having written the tablespace of {table}"
         case ProveGroup():
             return f"proving chunk {task.chunk.index}, row group {task.group} of {table}"
         case LaneLost():

@@ -49,6 +49,7 @@ from tablevault.ops.restore_tasks import (
     ProveTable,
     TableJob,
     Task,
+    Written,
     again,
     describe,
 )
@@ -84,6 +85,7 @@ class Loader:
         self.held = False  # begin no rows and no index; set by the coordinator as well
         self.holding = False  # it waits because it is held
         self.notes: queue.SimpleQueue[Event] = queue.SimpleQueue()  # for the coordinator to tell
+        self.announce: Callable[[Task], None] = lambda task: None  # what comes before a result
         self._open_connection = open_connection
         self._store = store
         self._snapshot = snapshot
@@ -157,7 +159,7 @@ class Loader:
             case ProveTable(job):
                 prove_table(self.connection, job)
                 self._journal.append("table proven", table=job.index)
-            case LaneLost():
+            case LaneLost() | Written():
                 raise AssertionError("that is an outcome")
         return None
 
@@ -213,7 +215,14 @@ class Loader:
         def note(kind: str, **fields: Any) -> None:
             self._note_step(job, kind, **fields)
 
-        tools = Tools(self.connection, self._store, self._snapshot, note, self._count_placed)
+        tools = Tools(
+            self.connection,
+            self._store,
+            self._snapshot,
+            note,
+            on_bytes=self._count_placed,
+            on_written=lambda: self.announce(Written(job)),
+        )
         try:
             return step(tools, job)
         except TablevaultError:

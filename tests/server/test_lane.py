@@ -16,6 +16,10 @@ from tablevault.demo.programs import find_program
 from tablevault.errors import CannotComplete, SnapshotUnusable, TablevaultError, Unsupported
 from tablevault.events import Event, Hint, Progress
 from tablevault.model import KeptFile, Snapshot, TableName, TablespaceFiles
+from tablevault.mysql import keysets
+from tablevault.mysql.connect import Connection
+from tablevault.mysql.keysets import LiveKeys
+from tablevault.ops import restore_tasks
 from tablevault.ops.checkup import RESTORE, Advice, Severity, fine
 from tablevault.ops.doctor import DoctorOptions, doctor
 from tablevault.ops.options import RestoreOptions, RestoreResult
@@ -185,6 +189,30 @@ def test_many_tables_wait_for_one_checkpoint(scene: Scene) -> None:
     # one worker may begin with its first while the other makes room for the last
     assert (1 <= made <= 2) if scene.server.family == "mariadb" else made == 0
     scene.assert_back()
+
+
+def test_the_live_table_is_looked_at_while_the_server_takes_the_tablespace_in(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writing it takes all cores, taking it in takes one."""
+    scene.server.sql(
+        "CREATE TABLE t (id INT PRIMARY KEY, v INT, KEY (v)); INSERT INTO t VALUES (1, 1)",
+        scene.schema,
+    )
+    scene.take("t")
+    monkeypatch.setattr(restore_tasks, "LOOK_FROM_BYTES", 1)
+    look, steps = keysets.look, list[list[str]]()
+
+    def noted(conn: Connection, table: TableName, seconds: float) -> LiveKeys | None:
+        [run] = [path for path in (scene.vault / ".runs").iterdir() if path.is_dir()]
+        steps.append([entry["kind"] for entry in read_journal(run)])
+        return look(conn, table, seconds)
+
+    monkeypatch.setattr(keysets, "look", noted)
+    assert scene.restore().tables[0].lane == "tablespace"
+    scene.assert_back()
+    [before] = steps
+    assert "waiting" in before
 
 
 def test_logical_takes_the_rows_from_the_chunks(scene: Scene) -> None:

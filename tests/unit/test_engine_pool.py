@@ -55,6 +55,29 @@ def test_results_may_add_tasks() -> None:
     assert seen == list(range(51))
 
 
+def test_what_a_worker_announces_is_followed_before_its_task_has_ended() -> None:
+    seen: list[int] = []
+    followed = threading.Event()
+
+    def work(_: Worker, task: int) -> int:
+        if task == 1:
+            pool.announce(10)
+            assert followed.wait(5)  # the other worker has done what follows from it
+        if task == 11:
+            followed.set()
+        return task
+
+    def follow(result: int) -> None:
+        seen.append(result)
+        if result == 10:
+            pool.add(11)
+
+    pool = make_pool([Worker(), Worker()], work)
+    pool.add(1)
+    pool.run(follow, ignore)
+    assert seen[0] == 10 and sorted(seen) == [1, 10, 11]
+
+
 def test_smaller_priority_runs_first() -> None:
     seen: list[int] = []
     pool = make_pool([Worker()], lambda _, task: task)

@@ -41,6 +41,7 @@ from tablevault.ops.restore_tasks import (
     ProveTable,
     TableJob,
     Task,
+    Written,
 )
 from tablevault.vault.placing import Placement
 
@@ -93,6 +94,12 @@ def every_size_is_looked_at() -> Iterator[None]:
         yield
 
 
+def followers_of(board: Board, task: Task) -> list[Task]:
+    """What can begin after a task; one that places a tablespace may write it more than once."""
+    written = [Written(task.job)] * 2 if isinstance(task, PlaceTable) else []
+    return [one for outcome in (*written, task) for one, _ in board.after(outcome)]
+
+
 def steps_of(done: list[Task], one: TableJob) -> list[Task]:
     """All but the looks, for which nothing waits."""
     return [t for t in done if t.job.index == one.index and not isinstance(t, LookAtLive)]
@@ -124,7 +131,7 @@ def test_whatever_the_order_every_step_happens_once_and_in_turn(
         if isinstance(task, LoadGroup) and task.late and not chance.randrange(3):
             task = dataclasses.replace(task, late=False)  # found there, and right
         done.append(task)
-        open_tasks += [follower for follower, _ in board.after(task)]
+        open_tasks += followers_of(board, task)
         shown = board.progress({}, {}, {})
         shares.append(board.cost_done(shown, {}) / board.cost_total)
     assert shares == sorted(shares) and shares[-1] <= 1.0
@@ -183,7 +190,7 @@ def test_a_tablespace_is_proven_as_loaded_rows_are(
     while open_tasks:
         task = open_tasks.pop(chance.randrange(len(open_tasks)))
         done.append(task)
-        open_tasks += [follower for follower, _ in board.after(task)]
+        open_tasks += followers_of(board, task)
         shares.append(board.cost_done(board.progress({}, {}, {}), {}) / board.cost_total)
     assert shares == sorted(shares) and round(shares[-1], 9) == 1.0
     for one in jobs:
@@ -215,7 +222,7 @@ def test_a_tablespace_that_fails_anywhere_begins_anew_by_rows(
             lost = True
             task = LaneLost(task.job, "why")
         done.append(task)
-        open_tasks += [follower for follower, _ in board.after(task)]
+        open_tasks += followers_of(board, task)
     done = steps_of(done, one)
     [lost_at] = [n for n, task in enumerate(done) if isinstance(task, LaneLost)]
     [create] = [n for n, task in enumerate(done) if isinstance(task, CreateStaging)]
@@ -300,15 +307,14 @@ def test_a_live_table_is_looked_at_where_a_core_is_idle_and_once() -> None:
         open_tasks: list[Task] = [task for task, _ in board.first_tasks()]
         while open_tasks:
             task = open_tasks.pop(0)
-            followers = [follower for follower, _ in board.after(task)]
-            for one in followers:
+            for one in followers_of(board, task):
                 if isinstance(one, LookAtLive):
                     looks.append((type(task), one.job.index))
                     one = dataclasses.replace(one, keys=live)
                 elif isinstance(one, ProveRows) and one.digests_keys:
                     one = dataclasses.replace(one, keys=digest)
                 open_tasks.append(one)
-        assert sorted(looks, key=str) == ([(LoadGroup, 2), (MakeRoom, 3)] if swap else [])
+        assert sorted(looks, key=str) == ([(LoadGroup, 2), (PlaceTable, 3)] if swap else [])
         both = SeenKeys(live, digest) if swap else SeenKeys()
         assert board.seen_keys == {
             keyless.target: SeenKeys(),
@@ -321,13 +327,35 @@ def test_a_live_table_is_looked_at_where_a_core_is_idle_and_once() -> None:
 def test_a_tablespace_that_was_given_up_leaves_nothing_that_was_seen_of_it() -> None:
     board = Board((dataclasses.replace(laned((job(0, 1, 1, 1))), looks=True),), swap=True)
     ((room, _),) = board.first_tasks()
-    place = next(t for t, _ in board.after(room) if isinstance(t, PlaceTable))
+    ((place, _),) = board.after(room)
     counts = next(t for t, _ in board.after(place) if isinstance(t, ProveRows))
     board.after(dataclasses.replace(counts, keys=KeyDigest("`id`", 10, 77)))
     groups = LaneLost(room.job, "why")
     while not any(isinstance(t, CreateStaging) for t, _ in board.after(groups)):
         pass
     assert board.seen_keys == {room.job.target: SeenKeys()}
+
+
+def test_while_a_tablespace_is_written_and_taken_in_the_share_only_grows() -> None:
+    one = laned(job(0, 1, 1, 1))
+    board = Board((one,))
+    ((room, _),) = board.first_tasks()
+    ((place, _),) = board.after(room)
+    seen = []
+
+    def look(fraction: float) -> None:
+        shown = board.progress({}, {}, {0: fraction} if fraction else {})
+        seen.append((shown[0].state, board.cost_done(shown, {0: fraction})))
+
+    for fraction in (0.0, 0.5, 1.0):
+        look(fraction)
+    assert board.after(Written(one)) == []
+    look(0.0)  # nobody tells how far the server is
+    board.after(place)
+    look(0.0)
+    states, shares = zip(*seen, strict=True)
+    assert states == ("placing 0%", "placing 50%", "placing 100%", "taking in", "proving")
+    assert shares[0] < shares[1] < shares[2] == shares[3] < shares[4] == one.placing_cost
 
 
 @pytest.mark.parametrize(
