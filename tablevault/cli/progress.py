@@ -18,6 +18,7 @@ from tablevault.events import (
     Observer,
     PhaseBegan,
     Progress,
+    Retrying,
     Waiting,
 )
 
@@ -65,12 +66,17 @@ def choose_progress(stream: TextIO | None, *, quiet: bool, verbose: int) -> Draw
 
 
 class LineGate:
-    """Which events are worth a line now: repeated waits and floods of findings are thinned."""
+    """Which events are worth a line now: repeated waits and floods of findings are thinned.
+
+    Of tries after the same error one stands for all workers: all meet it when the server is away.
+    """
 
     def __init__(self, interval_s: float = PLAIN_INTERVAL_S) -> None:
         self._interval_s = interval_s
         self._waiting_for = ""
         self._waited_at = 0.0
+        self._tried_after = ""
+        self._tried_at = 0.0
         self._findings = 0
 
     def passes(self, event: Event) -> bool:
@@ -78,14 +84,20 @@ class LineGate:
         if isinstance(event, Waiting):
             if event.seconds < MIN_WAIT_S and not event.blockers:
                 return False
-            again = event.what == self._waiting_for
-            if again and 0 <= event.time - self._waited_at < self._interval_s:
+            if event.what == self._waiting_for and self._recent(event, self._waited_at):
                 return False
             self._waiting_for, self._waited_at = event.what, event.time
+        elif isinstance(event, Retrying):
+            if event.cause == self._tried_after and self._recent(event, self._tried_at):
+                return False
+            self._tried_after, self._tried_at = event.cause, event.time
         elif isinstance(event, FindingMade):
             self._findings += 1
             return self._findings <= MAX_FINDING_LINES  # the result has them all
         return True
+
+    def _recent(self, event: Event, then: float) -> bool:
+        return 0 <= event.time - then < self._interval_s
 
 
 class PlainProgress:

@@ -70,7 +70,10 @@ class Watchdog:
 
     def _say_waiting(self, still: Still) -> None:
         busy = [one for one in self._doing() if one.what]
-        what = "; ".join(sorted({one.what for one in busy})) or "the workers"
+        if busy and all(one.pausing for one in busy):
+            what = "another try after " + "; ".join(sorted({one.pausing for one in busy}))
+        else:
+            what = "; ".join(sorted({one.what for one in busy})) or "the workers"
         self._reporter.emit(
             Waiting(what=what, seconds=still.seconds, blockers=self._lookout.view.blockers)
         )

@@ -55,6 +55,20 @@ def test_while_it_loads(mortal: PrivateServer, mortal_place: Place) -> None:
     assert restoring.gap_s < 2.0
 
 
+def test_while_the_server_is_away_that_is_what_is_waited_for(
+    mortal: PrivateServer, mortal_place: Place
+) -> None:
+    restoring = mortal_place.restore(None, "orders")
+    restoring.wait_loaded()
+    mortal.kill()
+    restoring.wait_event(
+        Waiting, lambda wait: wait.what.startswith("another try after server 127.0.0.1")
+    )
+    mortal.start()
+    assert restoring.succeeded(WITHIN_S).status == "swapped"
+    mortal_place.assert_restored("orders")
+
+
 def test_while_it_builds_an_index(mortal: PrivateServer, vault: Path) -> None:
     mortal.sql("CREATE DATABASE shop")
     server = server_of(mortal)

@@ -130,6 +130,26 @@ def test_waits_are_thinned_but_never_dropped() -> None:
     assert sum("blocked by connection 4" in line for line in shown) == 3
 
 
+def test_one_try_stands_for_all_workers_that_met_the_same_error() -> None:
+    tries = [
+        Retrying(
+            time=T0 + second,
+            what=f"chunk {worker}",
+            cause="no server" if second else f"connection {worker} lost",
+            attempt=second + 1,
+            delay_s=1.0,
+        )
+        for second in range(8)
+        for worker in (1, 2)
+    ]
+    assert [line[9:] for line in lines(*tries)] == [
+        "trying again in 1.0 s (attempt 1): chunk 1: connection 1 lost",
+        "trying again in 1.0 s (attempt 1): chunk 2: connection 2 lost",
+        "trying again in 1.0 s (attempt 2): chunk 1: no server",
+        "trying again in 1.0 s (attempt 7): chunk 1: no server",
+    ]
+
+
 def test_a_moment_is_worth_no_line() -> None:
     assert lines(Waiting(time=T0, what="asking the server", seconds=0.6)) == []
 
