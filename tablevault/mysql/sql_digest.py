@@ -16,6 +16,8 @@ from tablevault.rows.kinds import ColumnSpec, DigestClass
 
 _BIAS_BITS = 63
 _BIAS = 1 << _BIAS_BITS
+# implicit, and so stronger than any text beside it: `_binary'|'` would only be coercible
+_SEPARATOR = "CONVERT('|' USING binary)"
 
 
 @dataclass(frozen=True)
@@ -159,21 +161,19 @@ def _canonical(pieces: Sequence[Piece], family: str, summed: Callable[[str], str
     """The canonical row over any expressions.
 
     Each family has the form that is cheapest there: CONCAT_WS saves 8 % on MariaDB and costs
-    15 % on MySQL; MariaDB takes the bytes of a text as they are beside a binary string, so that
-    no CONVERT of it saves 6 %.  CONCAT_WS skips NULLs, so it only ever joins what cannot be NULL.
+    15 % on MySQL.  It skips NULLs, so it only ever joins what cannot be NULL.  Both take the bytes
+    of a text as they are beside a binary string; no CONVERT of it saves 6 % and 10 %.
     """
     mariadb = family == "mariadb"
     head = [_head(piece, family, summed) for piece in _by_class(pieces)]
     tail = []
     for piece in pieces:
         if piece.digest is DigestClass.TEXT:
-            plain = mariadb and piece.charset  # of a UUID it would take its 16 bytes
-            value = piece.value if plain else f"CONVERT({piece.value} USING binary)"
+            # of a MariaDB UUID it would take its 16 bytes
+            value = piece.value if piece.charset else f"CONVERT({piece.value} USING binary)"
             tail.append(f"IFNULL({value}, '')" if piece.nullable else value)
     joined = f"CONCAT_WS('|', {', '.join(head)})" if mariadb else ", '|', ".join(head)
-    # implicit, and so stronger than any text beside it: `_binary'|'` would only be coercible
-    joined += ", CONVERT('|' USING binary)" if mariadb else ", _binary'|'"
-    return f"CONCAT({', '.join([joined, *tail])})"
+    return f"CONCAT({', '.join([joined, _SEPARATOR, *tail])})"
 
 
 def _sums(pieces: Sequence[Piece], family: str) -> str:

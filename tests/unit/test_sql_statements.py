@@ -74,9 +74,9 @@ def test_canonical_row_orders_fixed_text_lob() -> None:
         "IFNULL(`s`, ''))"
     )
     assert canonical_row(SPECS, COLUMNS, "mysql").endswith(
-        ", _binary'|', IFNULL(CONVERT(`s` USING binary), ''))"
+        ", CONVERT('|' USING binary), IFNULL(`s`, ''))"
     )
-    assert canonical_row(SPECS[:1], COLUMNS, "mysql") == "CONCAT(`id`, _binary'|')"
+    assert canonical_row(SPECS[:1], COLUMNS, "mysql") == "CONCAT(`id`, CONVERT('|' USING binary))"
 
 
 def test_digest_query_evaluates_the_hash_once() -> None:
