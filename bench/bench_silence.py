@@ -28,7 +28,19 @@ from pathlib import Path
 from typing import Any
 
 import data
-from harness import OURS, Contender, RunFailed, environment, keep, name_of, ours, parser, run, say
+from harness import (
+    OURS,
+    Contender,
+    RunFailed,
+    chosen,
+    environment,
+    keep,
+    name_of,
+    ours,
+    parser,
+    run,
+    say,
+)
 from rivals import Rivals
 from server import private_server, server_version, settle
 
@@ -64,7 +76,7 @@ def main() -> None:
         place.mkdir()
         rivals = Rivals(server, options.table, rows, options.threads, place, options.binlog)
         contenders = [_ours(server, options, place), *_loud(rivals.loaders(quick=True))]
-        contenders = [one for one in contenders if options.only in one.name]
+        contenders = chosen(contenders, options.only)
         heard: dict[str, list[Heard]] = {one.name: [] for one in contenders}
         estimates: list[dict[float, float]] = []
         for number in range(1, options.rounds + 1):

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import data
-from harness import Contender, keep, name_of, parser, race
+from harness import Contender, chosen, keep, name_of, parser, race
 from judge import Goal, figures, judged
 from rivals import Rivals
-from server import private_server, server_version
+from server import ROOM_BYTES_PER_SCALE, ROOM_OF_FEW, private_server, server_version
 
 from tablevault.demo.server import PrivateServer
 
@@ -26,13 +26,13 @@ def contest(about: str, kind: str, contenders: Contenders, goals: Sequence[Goal]
     made = parser(about)
     made.add_argument("--table", choices=data.TABLES, default="lineitem")
     options = made.parse_args()
-    with private_server(options) as server:
+    room = ROOM_OF_FEW if options.only else ROOM_BYTES_PER_SCALE
+    with private_server(options, room) as server:
         rows = data.load(server, options.table, options.scale)
         place = server.directory / "out"
         place.mkdir()
         rivals = Rivals(server, options.table, rows, options.threads, place, options.binlog)
-        racing = contenders(server, options, place, rivals)
-        racing = [one for one in racing if options.only in one.name]
+        racing = chosen(contenders(server, options, place, rivals), options.only)
         race(racing, server, options.rounds)
         found = figures(racing)
         # The goals are of the table with a name, the other shapes show where they do not hold.

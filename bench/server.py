@@ -16,7 +16,8 @@ from tablevault.demo.server import PrivateServer
 ROOT = Path(__file__).resolve().parent.parent
 # Bytes of directory: the same for every scale, and for a unit of it (measured: table, replacement
 # and the sort files of its indexes; dumps of all contenders; binary log).
-_ROOM_BYTES, _ROOM_BYTES_PER_SCALE = 2 << 30, 11 << 30
+_ROOM_BYTES, ROOM_BYTES_PER_SCALE = 2 << 30, 11 << 30
+ROOM_OF_FEW = 6 << 30  # of a unit of scale, where `--only` leaves most contenders out
 _DIRTY = (
     "SELECT VARIABLE_VALUE FROM performance_schema.global_status "
     "WHERE VARIABLE_NAME = 'Innodb_buffer_pool_pages_dirty'"
@@ -28,7 +29,7 @@ SERVERS = ("mariadb", "mysql", "mariadb-new")
 
 @contextlib.contextmanager
 def private_server(
-    options: argparse.Namespace, bytes_per_scale: int = _ROOM_BYTES_PER_SCALE
+    options: argparse.Namespace, bytes_per_scale: int = ROOM_BYTES_PER_SCALE
 ) -> Iterator[PrivateServer]:
     """A server of the stated size, on tmpfs where there is room for the scale."""
     room = _ROOM_BYTES + int(options.scale * bytes_per_scale)
