@@ -29,6 +29,7 @@ class Invocation:
     # what the events of the run told; a failure is reported with it
     run: str | None = None
     snapshot: str | None = None
+    complete: bool = False  # the run has ended well, and no other has begun
     section_source: Path | None = None  # the file of the last section that was referred to
     _settings: Profile | None = None
 
@@ -51,10 +52,14 @@ class Invocation:
         return not self.json and not self.quiet and _is_tty(sys.stdin) and _is_tty(sys.stderr)
 
     def note(self, event: Event) -> None:
-        """Remember the ids an event carries (an observer)."""
+        """Remember the ids an event carries, and how the run ends (an observer)."""
         self.run = event.run or self.run
         # by attribute: the event classes are not loaded before a run begins
         self.snapshot = getattr(event, "snapshot", None) or self.snapshot
+        if hasattr(event, "operation"):
+            self.complete = False
+        if getattr(event, "status", None) in ("ok", "findings"):
+            self.complete = True
 
 
 def invocation(ctx: click.Context) -> Invocation:

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except TablevaultError as error:
             return _fail(error, about)
         except KeyboardInterrupt:  # while the outcome was being put into words
-            return _fail(Interrupted("interrupted"), about)
+            return _fail(_interrupted(about), about)
         except Exception as error:
             import traceback
 
@@ -54,10 +54,16 @@ def _run(words: list[str], about: Invocation) -> int:
     except click.ClickException as error:
         raise _usage_error(error) from error
     except (click.Abort, KeyboardInterrupt) as error:
-        raise Interrupted("interrupted") from error
+        raise _interrupted(about) from error
     except SystemExit:
         return EXIT_OK  # click's way out when the reader of a help page has gone away
     return code if isinstance(code, int) else EXIT_OK
+
+
+def _interrupted(about: Invocation) -> Interrupted:
+    """An interruption outside a run; one that came after its end takes nothing back."""
+    but = ", but the run was complete by then" if about.complete else ""
+    return Interrupted(f"interrupted{but}")
 
 
 def _fail(error: TablevaultError, about: Invocation) -> int:

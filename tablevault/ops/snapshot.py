@@ -74,10 +74,7 @@ def snapshot(
     require_possible(options)
     snapshot_id = unused_snapshot_id(store, options.name)
     reporter = Reporter(snapshot_id, observer)
-    with (
-        reported(reporter, "snapshot", snapshot=snapshot_id, state_dir=state_dir) as ending,
-        ExitStack() as stack,
-    ):
+    with _reported(reporter, store, snapshot_id, state_dir) as ending, ExitStack() as stack:
         reporter.begin_phase("planning", "tables and keys")
         for leftover in clean_leftovers(store):
             reporter.hint(f"removed the remains of snapshot {leftover}, which was never completed")
@@ -102,15 +99,14 @@ def snapshot(
         crew.run()
         kept = packed(reporter, crew, copies)
         reporter.begin_phase("sealing", "definitions, chunk lists, manifest")
-        with _too_late_to_interrupt(store, snapshot_id):
-            manifest = aside(
-                reporter,
-                "sealing the snapshot",
-                lambda: _seal(store, writing, options, read, crew, kept, copies),
-                connections.abort,
-            )
-            _remember(reporter, store, manifest, crew)
-            return manifest
+        manifest = aside(
+            reporter,
+            "sealing the snapshot",
+            lambda: _seal(store, writing, options, read, crew, kept, copies),
+            connections.abort,
+        )
+        _remember(reporter, store, manifest, crew)
+        return manifest
 
 
 def _look(
@@ -171,11 +167,24 @@ def _bases(
 
 
 @contextmanager
+def _reported(
+    reporter: Reporter, store: Store, snapshot_id: str, state_dir: Path | None
+) -> Iterator[Ending]:
+    """The run's first and last event, and no word of an interruption that is not the truth."""
+    with (
+        _too_late_to_interrupt(store, snapshot_id),  # while the last event is emitted
+        reported(reporter, "snapshot", snapshot=snapshot_id, state_dir=state_dir) as ending,
+        _too_late_to_interrupt(store, snapshot_id),  # while connections are closed
+    ):
+        yield ending
+
+
+@contextmanager
 def _too_late_to_interrupt(store: Store, snapshot_id: str) -> Iterator[None]:
     """Say so when an interruption came after the manifest: then there is a snapshot."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         if not store.exists(f"{snapshot_id}/{MANIFEST}"):
             raise
         raise Interrupted(

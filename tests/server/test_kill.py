@@ -8,10 +8,19 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tablevault.errors import Interrupted
+from tablevault.events import Event, RunEnded
+from tablevault.ops import snapshot as snapshot_ops
+from tablevault.ops.options import SnapshotOptions
+from tablevault.ops.verify import verify
+from tablevault.vault.catalog import SnapshotBeingWritten, list_snapshots
+from tablevault.vault.store import Store, open_store
 from tests.servers import Server
 from tests.support.facts import checksum, leftovers, show_create
 from tests.support.shell import Shell
@@ -156,6 +165,31 @@ def test_a_snapshot_killed_at_any_moment_does_not_exist(
     assert not list(vault.rglob(".writing-*"))
 
 
+@pytest.mark.parametrize("moment", ["closing", "telling"])
+def test_an_interruption_after_the_manifest_says_that_there_is_a_snapshot(
+    server: Server, big: str, vault: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    begin, store = snapshot_ops.begin_snapshot, open_store(str(vault), create=True)
+
+    @contextmanager
+    def interrupted_after(store: Store, snapshot_id: str) -> Iterator[SnapshotBeingWritten]:
+        with begin(store, snapshot_id) as writing:
+            yield writing
+        raise KeyboardInterrupt
+
+    def interrupted_at_the_end(event: Event) -> None:
+        if isinstance(event, RunEnded) and event.status == "ok":
+            raise KeyboardInterrupt
+
+    if moment == "closing":
+        monkeypatch.setattr(snapshot_ops, "begin_snapshot", interrupted_after)
+    observer = interrupted_at_the_end if moment == "telling" else lambda event: None
+    with pytest.raises(Interrupted, match="was complete by then"):
+        snapshot_ops.snapshot(server.options(), store, SnapshotOptions((big,)), observer)
+    [listed] = list_snapshots(store)
+    assert listed.snapshot is not None and not verify(store, listed.id).findings
+
+
 @pytest.mark.parametrize("phase", ["planning", "locking", "reading", "sealing"])
 def test_a_snapshot_interrupted_in_each_phase(
     tool: Shell, server: Server, database: str, big: str, vault: Path, tmp_path: Path, phase: str
@@ -169,7 +203,7 @@ def test_a_snapshot_interrupted_in_each_phase(
         return  # done before the signal came
     assert code == 130, told
     assert "interrupted" in told
-    if "was complete by then" in told:  # the signal came with the manifest's last byte
+    if "was complete by then" in told:  # the signal came after the manifest's last byte
         assert tool("verify", "latest", connect=False).code == 0
         return
     assert tool.json("list", connect=False)["snapshots"] == []

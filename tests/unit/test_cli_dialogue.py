@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tablevault.cli import main as main_module
+from tablevault.cli.invocation import Invocation
+from tablevault.events import RunBegan, RunEnded
 from tests.terminal import run_on_terminal
 
 PROGRAM = [sys.executable, str(Path(__file__).with_name("cli_fake_run.py"))]
@@ -213,6 +216,36 @@ def test_signals_interrupt_and_let_it_clean_up(tmp_path: Path, number: signal.Si
     assert "Traceback" not in told
     record = json.loads(output)
     assert (record["status"], record["run"], record["exit_code"]) == ("interrupted", RUN, 130)
+
+
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        ("ok", "interrupted, but the run was complete by then"),
+        ("findings", "interrupted, but the run was complete by then"),
+        ("failed", "interrupted"),
+        (None, "interrupted"),
+    ],
+)
+def test_an_interruption_after_the_end_of_a_run_takes_nothing_back(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ended: str | None,
+    said: str,
+) -> None:
+    """While the result is printed, say."""
+
+    def interrupted(*_: object, obj: Invocation, **__: object) -> None:
+        for status in ("ok", ended):  # of two runs the last one counts
+            obj.note(RunBegan(time=0.0, run=RUN, operation="verify", snapshot="S1"))
+            if status:
+                obj.note(RunEnded(time=0.0, run=RUN, status=status, seconds=1.0))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main_module.app, "main", interrupted)
+    monkeypatch.setattr(main_module, "_settle_interpreter", lambda: None)
+    assert main_module.main(["verify", "S1"]) == 130
+    assert capsys.readouterr().err == f"tablevault: error: {said}\n"
 
 
 def test_a_second_interrupt_does_not_break_the_clean_up(tmp_path: Path) -> None:
