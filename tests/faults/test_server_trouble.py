@@ -182,14 +182,20 @@ def test_a_real_deadlock_is_tried_again(
         for statement in (fill, block):
             cursor.execute(statement)
 
+        def waits() -> bool:
+            time.sleep(0.2)  # who asks more often than ten times a second sees what once was
+            states = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = "
+            return place.server.value(f"{states}'LOCK WAIT'") != "0"
+
         def embrace() -> None:
-            waiting = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = "
-            wait_for(lambda: place.server.value(f"{waiting}'LOCK WAIT'") != "0")
-            cursor.execute(f"SELECT COUNT(*) FROM {table} FOR UPDATE")
-            cursor.fetchall()
-            session.rollback()
-            session.close()
-            ended.append("it got its locks")
+            try:
+                wait_for(waits)
+                cursor.execute(f"SELECT COUNT(*) FROM {table} FOR UPDATE")
+                cursor.fetchall()
+                ended.append("it got its locks")
+            finally:  # or its locks would keep the database from being dropped, for ever
+                session.rollback()
+                session.close()
 
         threading.Thread(target=embrace, daemon=True).start()
 
