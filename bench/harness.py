@@ -86,7 +86,9 @@ def parser(text: str) -> argparse.ArgumentParser:
     made.add_argument("--binlog", action="store_true", help="with the binary log on")
     made.add_argument("--buffer-pool", default="2G", metavar="SIZE")
     made.add_argument("--redo-log", default="512M", metavar="SIZE")
-    made.add_argument("--only", default="", metavar="TEXT,...", help="contenders so named")
+    made.add_argument(
+        "--only", default="", metavar="TEXT,...", help="contenders with one in the name"
+    )
     made.add_argument("--quick", action="store_true", help="leave the slow contenders out")
     made.add_argument("--results", type=Path, metavar="DIR", help="keep the figures there, as JSON")
     return made

@@ -73,10 +73,7 @@ class LineGate:
 
     def __init__(self, interval_s: float = PLAIN_INTERVAL_S) -> None:
         self._interval_s = interval_s
-        self._waiting_for = ""
-        self._waited_at = 0.0
-        self._tried_after = ""
-        self._tried_at = 0.0
+        self._said: dict[type[Event], tuple[str, float]] = {}  # of each kind the last, and when
         self._findings = 0
 
     def passes(self, event: Event) -> bool:
@@ -84,20 +81,21 @@ class LineGate:
         if isinstance(event, Waiting):
             if event.seconds < MIN_WAIT_S and not event.blockers:
                 return False
-            if event.what == self._waiting_for and self._recent(event, self._waited_at):
-                return False
-            self._waiting_for, self._waited_at = event.what, event.time
-        elif isinstance(event, Retrying):
-            if event.cause == self._tried_after and self._recent(event, self._tried_at):
-                return False
-            self._tried_after, self._tried_at = event.cause, event.time
-        elif isinstance(event, FindingMade):
+            return not self._said_just_now(event, event.what)
+        if isinstance(event, Retrying):
+            return not self._said_just_now(event, event.cause)
+        if isinstance(event, FindingMade):
             self._findings += 1
             return self._findings <= MAX_FINDING_LINES  # the result has them all
         return True
 
-    def _recent(self, event: Event, then: float) -> bool:
-        return 0 <= event.time - then < self._interval_s
+    def _said_just_now(self, event: Event, what: str) -> bool:
+        """Whether the last line of this kind said the same; otherwise this one is it."""
+        said, at = self._said.get(type(event), (None, 0.0))
+        if what == said and 0 <= event.time - at < self._interval_s:
+            return True
+        self._said[type(event)] = (what, event.time)
+        return False
 
 
 class PlainProgress:

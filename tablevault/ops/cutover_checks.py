@@ -49,8 +49,8 @@ def rows_apart(
         return 0, 0
     key = definition.key if definition else None
     hands.narrator.doing(f"counting rows that only one of {table} and {other} has")
-    with ThreadPoolExecutor(2) as threads:  # each is a scan by one thread of the server
-        other_way = threads.submit(_count_lacking, hands.main, other, table, key) if both else None
+    with ThreadPoolExecutor(1) as beside:  # each is a scan by one thread of the server
+        other_way = beside.submit(_count_lacking, hands.main, other, table, key) if both else None
         found = _count_lacking(hands.looker, table, other, key)
         return found, other_way.result() if other_way else None
 
